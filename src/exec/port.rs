@@ -1,0 +1,115 @@
+//! What the executor asks of the world: a transport, a journal, an observer; and the language of verdicts.
+
+use std::future::Future;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::model::{Event, Item, ItemNo, Lane, Reached, Status, StopCause, Work};
+
+/// One exchange that is about to happen.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    /// What to revoke.
+    pub item: Item,
+    /// The `client-request-id` that the durable intent names.
+    pub client_request_id: Uuid,
+}
+
+/// What an answer means for the item and for the run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Final for the item.
+    Settled {
+        /// What became of it.
+        status: Status,
+        /// Why, in words; empty where the status says it all.
+        reason: String,
+    },
+    /// Final for the item, and a hint that the app may not do this at all.
+    Denied {
+        /// Why, in words.
+        reason: String,
+    },
+    /// Not final. What may follow depends on how far the request got.
+    Again {
+        /// How far it got.
+        reached: Reached,
+        /// The service's wish for this item alone.
+        after: Option<Duration>,
+    },
+    /// The service, or the place that issues tokens, wants everybody to wait. It had no effect.
+    Throttled {
+        /// How long, if it said so.
+        after: Option<Duration>,
+        /// Whether it concerns the tenant as a whole, not only one service.
+        whole_tenant: bool,
+    },
+    /// The token was refused; the next attempt asks for a fresh one. It had no effect.
+    Unauthorized,
+    /// Nothing more can be sent for this tenant. The request had no effect.
+    StopTenant {
+        /// What kind of reason.
+        cause: StopCause,
+        /// The reason in words.
+        message: String,
+    },
+}
+
+/// What came back from one exchange.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// What it means.
+    pub verdict: Verdict,
+    /// HTTP status, if there was an answer.
+    pub http_status: Option<u16>,
+    /// The most specific error code named.
+    pub error_code: Option<String>,
+    /// The service's words, or those of the network.
+    pub message: Option<String>,
+    /// The service's `request-id`.
+    pub request_id: Option<String>,
+    /// Intune's code for a request that waits for a second administrator.
+    pub approval_code: Option<String>,
+}
+
+/// Speaks to the service. One call is one exchange: it does not retry, sleep or count.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends one revocation.
+    fn send(&self, order: Order) -> impl Future<Output = Answer> + Send;
+}
+
+/// The journal could not be written or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct JournalError(pub String);
+
+/// Makes events durable and hands out the items of a run.
+pub trait Journal {
+    /// Returns once all events are durable, in this order.
+    fn commit(&mut self, events: Vec<Event>) -> impl Future<Output = Result<(), JournalError>>;
+
+    /// The next items of a lane that are not settled, in order, after the given number.
+    fn page(&mut self, lane: Lane, after: ItemNo, limit: usize) -> impl Future<Output = Result<Vec<Work>, JournalError>>;
+}
+
+/// How a lane is doing, for people who watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pulse {
+    /// Requests under way.
+    pub in_flight: usize,
+    /// How many lanes wait because the service asked for it.
+    pub paused_lanes: usize,
+    /// How long until the first of them goes on.
+    pub pause_left: Option<Duration>,
+    /// How much of the run is still to be sent.
+    pub left: u64,
+    /// How long that takes at the quota that was learned; none while it is not known.
+    pub eta: Option<Duration>,
+}
+
+/// Sees events after they are durable. It cannot influence the run.
+pub trait Observer {
+    /// Something happened.
+    fn observe(&mut self, events: &[Event], pulse: &Pulse);
+}

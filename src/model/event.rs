@@ -1,0 +1,179 @@
+//! What happens to an item or a run: the rows of the ledger, and all that an observer ever sees.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{ItemNo, Stamp, Status, TenantId};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The item it happened to; none for the run as a whole.
+    pub item: Option<ItemNo>,
+    /// When it was known.
+    pub at: Stamp,
+    /// What it was.
+    pub what: What,
+}
+
+/// The kinds of things that happen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// A request is about to leave. Durable before it does.
+    Intent {
+        /// The `client-request-id` that it will carry.
+        client_request_id: Uuid,
+    },
+    /// The request of the last intent was held back: it never left.
+    Released,
+    /// An attempt came to its end, with or without an answer.
+    Reply(Box<Reply>),
+    /// The item is settled without a reply of its own.
+    Settled {
+        /// What became of it.
+        status: Status,
+        /// Why, in words.
+        reason: String,
+    },
+    /// Nothing more is sent for a tenant.
+    TenantStopped(TenantStop),
+    /// The run came to its end.
+    Ended {
+        /// What ended it before its time, if anything did.
+        stopped_by: Option<StoppedBy>,
+    },
+}
+
+/// How far a request got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reached {
+    /// It never left: refused connection, name not found, TLS, no token.
+    NotSent,
+    /// It may have reached the service, and there is no answer.
+    Maybe,
+    /// The service answered.
+    Answered,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// How far the request got.
+    pub reached: Reached,
+    /// When it left.
+    pub sent_at: Stamp,
+    /// How long it took, in milliseconds.
+    pub elapsed_ms: u64,
+    /// HTTP status of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// The most specific error code that the answer named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// The service's words, or those of the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The service's `request-id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Intune's code for a request that waits for a second administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_code: Option<String>,
+    /// What follows from it.
+    pub then: Then,
+}
+
+/// What follows from a reply.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// The item is done with.
+    Settled {
+        /// What became of it.
+        status: Status,
+        /// Why, in words; empty where the status says it all.
+        reason: String,
+    },
+    /// It had no effect and is sent again.
+    Again,
+    /// It had no effect, does not use up an attempt, and is sent again.
+    Throttled,
+    /// It may have had an effect: the object is looked at before anything else.
+    Look,
+}
+
+/// Why nothing more is sent for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantStop {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// What kind of reason.
+    pub cause: StopCause,
+    /// The reason in words.
+    pub message: String,
+}
+
+/// Kinds of reasons to stop a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopCause {
+    /// No token is to be had, or fresh tokens are refused.
+    SignIn,
+    /// The app may not do this.
+    Permission,
+    /// The service asked for a longer pause than allowed.
+    MaxPause,
+}
+
+/// What ended a run before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoppedBy {
+    /// Too many failures.
+    Breaker,
+    /// The run's time was up.
+    Deadline,
+    /// A signal.
+    Interrupted,
+    /// The ledger could not be written.
+    Ledger,
+    /// A fault of this program.
+    Bug,
+}
+
+impl StopCause {
+    /// The name in `summary.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::Permission => "permission",
+            Self::MaxPause => "max_pause",
+        }
+    }
+}
+
+impl StoppedBy {
+    /// The name in `summary.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Breaker => "breaker",
+            Self::Deadline => "deadline",
+            Self::Interrupted => "interrupted",
+            Self::Ledger => "ledger",
+            Self::Bug => "bug",
+        }
+    }
+
+    /// Why an item that was not sent was not sent.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Breaker => "too many failures: the run stopped before its turn",
+            Self::Deadline => "the deadline passed before its turn",
+            Self::Interrupted => "the run was interrupted before its turn",
+            Self::Ledger => "the ledger could not be written; nothing was sent without it",
+            Self::Bug => "the run ended through a fault of bulk-revoke before its turn",
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The nouns of the tool and pure functions on them: kinds, ids, entries, items, events, progress.
+//!
+//! Must not know other rooms, do I/O, be async, read the time, or see a terminal.
+
+mod entry;
+mod event;
+mod id;
+mod item;
+mod kind;
+mod progress;
+mod row;
+mod stamp;
+mod status;
+
+pub use entry::{Entry, Place, Problem, Source};
+pub use event::{Event, Reached, Reply, StopCause, StoppedBy, TenantStop, Then, What};
+pub use id::{NotAGuid, ObjectId, TenantId};
+pub use item::{Item, ItemNo, Lane, VppOptions, Work};
+pub use kind::{Body, Kind, KindFacts, Service};
+pub use progress::{IllegalEvent, Phase, Progress};
+pub use row::{Disposition, PlannedRow, Row, RunHeader, RunState, SourceRow, TenantRow};
+pub use stamp::Stamp;
+pub use status::{Class, Status};
