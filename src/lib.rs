@@ -1,4 +1,11 @@
 //! Revokes Intune enrollment tokens and VPP licences in bulk.
 
+pub mod auth;
+pub mod clock;
+pub mod config;
 pub mod exec;
+pub mod graph;
+pub mod input;
+pub mod ledger;
 pub mod model;
+pub mod plan;

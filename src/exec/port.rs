@@ -1,6 +1,7 @@
 //! What the executor asks of the world: a transport, a journal, an observer; and the language of verdicts.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -87,7 +88,7 @@ pub struct JournalError(pub String);
 /// Makes events durable and hands out the items of a run.
 pub trait Journal {
     /// Returns once all events are durable, in this order.
-    fn commit(&mut self, events: Vec<Event>) -> impl Future<Output = Result<(), JournalError>>;
+    fn commit(&mut self, events: Arc<Vec<Event>>) -> impl Future<Output = Result<(), JournalError>>;
 
     /// The next items of a lane that are not settled, in order, after the given number.
     fn page(&mut self, lane: Lane, after: ItemNo, limit: usize) -> impl Future<Output = Result<Vec<Work>, JournalError>>;

@@ -51,9 +51,9 @@ pub enum What {
 pub enum Reached {
     /// It never left: refused connection, name not found, TLS, no token.
     NotSent,
-    /// It may have reached the service, and there is no answer.
+    /// It may have had its effect: no answer, a 408, a 5xx, or an answer that is none.
     Maybe,
-    /// The service answered.
+    /// The service answered, and said that it did nothing or what it did.
     Answered,
 }
 

@@ -7,6 +7,7 @@ mod event;
 mod id;
 mod item;
 mod kind;
+mod limit;
 mod progress;
 mod row;
 mod stamp;
@@ -17,6 +18,7 @@ pub use event::{Event, Reached, Reply, StopCause, StoppedBy, TenantStop, Then, W
 pub use id::{NotAGuid, ObjectId, TenantId};
 pub use item::{Item, ItemNo, Lane, VppOptions, Work};
 pub use kind::{Body, Kind, KindFacts, Service};
+pub use limit::Limit;
 pub use progress::{IllegalEvent, Phase, Progress};
 pub use row::{Disposition, PlannedRow, Row, RunHeader, RunState, SourceRow, TenantRow};
 pub use stamp::Stamp;

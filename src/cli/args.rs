@@ -1,0 +1,331 @@
+//! What the user may type.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Flags, OnEmpty, RunOptions, positive_duration, quota};
+use crate::exec::Quota;
+use crate::model::{Limit, Status};
+use crate::sim::Scenario;
+
+/// Revoke Intune enrollment tokens and VPP licences in bulk, and know what really happened.
+#[derive(Debug, Parser)]
+#[command(name = "bulk-revoke", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+const AFTER_HELP: &str = "\
+Each flag --some-flag can also be given as BULK_REVOKE_SOME_FLAG.
+Exit codes: 0 all done, 2 usage, 3 invalid input (nothing sent), 4 sign-in or permission, 5 nothing to do,
+6 refused by a guard (nothing sent), 7 some failed, 8 some unknown, 9 some pending, 10 stopped by the
+breaker or a long pause, 11 another run is under way, 12 deadline, 13 ledger or report not written,
+130 interrupted. Any other code is a failure.";
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value per process")]
+pub(super) enum Command {
+    /// Read lists, plan, send, and write a report
+    Run(RunArgs),
+    /// Write the report files of a run again, from the ledger
+    Report(ReportArgs),
+    /// Show the runs in the ledger
+    Runs(RunsArgs),
+    /// Serve the embedded Graph on loopback, with the lists' objects in it
+    Simulate(SimulateArgs),
+}
+
+/// How to talk to the person.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct Output {
+    /// Say nothing but errors
+    #[arg(short, long, global = true, env = "BULK_REVOKE_QUIET", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) quiet: bool,
+
+    /// Say more; twice for everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+
+    /// Whether to show progress
+    #[arg(long, global = true, env = "BULK_REVOKE_PROGRESS", value_enum, default_value_t = When::Auto)]
+    pub(super) progress: When,
+
+    /// How to write log lines (default: text, or as [log] format says)
+    #[arg(long, global = true, env = "BULK_REVOKE_LOG_FORMAT", value_enum)]
+    pub(super) log_format: Option<LogFormat>,
+
+    /// Whether to use colours
+    #[arg(long, global = true, env = "BULK_REVOKE_COLOR", value_enum, default_value_t = When::Auto)]
+    pub(super) color: When,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Where configuration and state are.
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    /// Use this config.toml [default: ./config.toml, then the user's, then /etc/bulk-revoke/config.toml]
+    #[arg(short, long, value_name = "FILE", env = "BULK_REVOKE_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// Which lists, and how to read them.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Lists")]
+pub(super) struct ListArgs {
+    /// Lists (.csv, .tsv, .txt), jobs (.toml), or - for CSV on standard input
+    #[arg(value_name = "JOB", required = true)]
+    pub(super) jobs: Vec<String>,
+
+    /// The kind of rows that name none
+    #[arg(long, value_name = "K", env = "BULK_REVOKE_KIND")]
+    pub(super) kind: Option<String>,
+
+    /// The tenant of rows that name none
+    #[arg(long, value_name = "T", env = "BULK_REVOKE_TENANT")]
+    pub(super) tenant: Option<String>,
+
+    /// Leave all other tenants' items out
+    #[arg(long, value_name = "T", env = "BULK_REVOKE_ONLY_TENANT")]
+    pub(super) only_tenant: Option<String>,
+
+    /// Which column is the id, where two could be
+    #[arg(long, value_name = "NAME", env = "BULK_REVOKE_ID_COLUMN")]
+    pub(super) id_column: Option<String>,
+
+    /// Run the good rows of a list that has bad ones
+    #[arg(long, env = "BULK_REVOKE_SKIP_INVALID", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) skip_invalid: bool,
+
+    /// With a report as the list: only rows of these statuses
+    #[arg(long, value_name = "STATUS,...", env = "BULK_REVOKE_ONLY", value_delimiter = ',')]
+    pub(super) only: Option<Vec<Status>>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) lists: ListArgs,
+
+    #[command(flatten)]
+    pub(super) place: Place,
+
+    /// The job's name [default: the job's own, else the file's]
+    #[arg(long, value_name = "NAME", env = "BULK_REVOKE_JOB")]
+    pub(super) job: Option<String>,
+
+    /// Put the report files directly into DIR
+    #[arg(long, value_name = "DIR", env = "BULK_REVOKE_OUT")]
+    pub(super) out: Option<PathBuf>,
+
+    /// Stop before the first write
+    #[arg(short = 'n', long, env = "BULK_REVOKE_DRY_RUN", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) dry_run: bool,
+
+    /// Do not ask
+    #[arg(short, long, env = "BULK_REVOKE_YES", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) yes: bool,
+
+    /// Recorded with the run
+    #[arg(long, value_name = "TEXT", env = "BULK_REVOKE_TICKET")]
+    pub(super) ticket: Option<String>,
+
+    /// Run against the embedded Graph: calm, throttled or stormy. Nothing real is touched
+    #[arg(long, value_name = "SCENARIO", env = "BULK_REVOKE_SIMULATE", num_args = 0..=1, require_equals = true, default_missing_value = "calm")]
+    pub(super) simulate: Option<Scenario>,
+
+    #[command(flatten)]
+    pub(super) limits: Limits,
+
+    #[command(flatten)]
+    pub(super) service: Service,
+}
+
+/// Bounds of a run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(super) struct Limits {
+    /// Refuse to start if more than N items would be sent [default: 100 where nobody can be asked]
+    #[arg(long, value_name = "N|N%", env = "BULK_REVOKE_MAX_ITEMS")]
+    max_items: Option<Limit>,
+
+    /// Stop after that many failures; a share counts from 20 settled items on [default: 50%]
+    #[arg(long, value_name = "N|N%", env = "BULK_REVOKE_MAX_FAIL")]
+    max_fail: Option<Limit>,
+
+    /// Requests in flight, over all tenants [default: 16]
+    #[arg(long, value_name = "N", env = "BULK_REVOKE_CONCURRENCY")]
+    concurrency: Option<NonZeroUsize>,
+
+    /// The service's window per tenant, app and service; none switches it off [default: 100/20s]
+    #[arg(long, value_name = "N/T", env = "BULK_REVOKE_QUOTA", value_parser = quota_arg)]
+    quota: Option<QuotaArg>,
+
+    /// An additional steady rate per tenant [default: none]
+    #[arg(long, value_name = "N/T", env = "BULK_REVOKE_RATE", value_parser = quota_arg)]
+    rate: Option<QuotaArg>,
+
+    /// Attempts of one item, the first counted; being throttled does not use one up [default: 5]
+    #[arg(long, value_name = "N", env = "BULK_REVOKE_MAX_ATTEMPTS")]
+    max_attempts: Option<NonZeroU32>,
+
+    /// Stop a tenant that is told to wait longer than this [default: 30m]
+    #[arg(long, value_name = "T", env = "BULK_REVOKE_MAX_PAUSE", value_parser = positive_duration)]
+    max_pause: Option<Duration>,
+
+    /// One request [default: 100s]
+    #[arg(long, value_name = "T", env = "BULK_REVOKE_TIMEOUT", value_parser = positive_duration)]
+    timeout: Option<Duration>,
+
+    /// The whole run [default: none]
+    #[arg(long, value_name = "T", env = "BULK_REVOKE_DEADLINE", value_parser = positive_duration)]
+    deadline: Option<Duration>,
+
+    /// What an empty list means: ok or fail [default: fail]
+    #[arg(long, value_name = "ok|fail", env = "BULK_REVOKE_ON_EMPTY")]
+    on_empty: Option<OnEmpty>,
+
+    /// Reading back is not built yet: only off is possible
+    #[arg(long, value_name = "off", env = "BULK_REVOKE_VERIFY", value_parser = ["off"], default_value = "off")]
+    #[expect(dead_code, reason = "it has one value, which is what happens")]
+    verify: String,
+}
+
+/// A quota, or none; apart from an option that was not given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct QuotaArg(Option<Quota>);
+
+fn quota_arg(text: &str) -> Result<QuotaArg, String> {
+    quota(text).map(QuotaArg)
+}
+
+/// Where the service is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Service")]
+pub(super) struct Service {
+    /// Certificates to trust besides the system's, in PEM
+    #[arg(long, value_name = "FILE", env = "BULK_REVOKE_CA_FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// Graph's origin, without the version
+    #[arg(long, value_name = "URL", env = "BULK_REVOKE_GRAPH_ROOT")]
+    graph_root: Option<String>,
+
+    /// The place that issues tokens
+    #[arg(long, value_name = "URL", env = "BULK_REVOKE_AUTHORITY")]
+    authority: Option<String>,
+}
+
+impl RunArgs {
+    /// The layer of flags.
+    pub(super) fn flags(&self) -> Flags {
+        let limits = &self.limits;
+        Flags {
+            run: RunOptions {
+                concurrency: limits.concurrency,
+                quota: limits.quota.map(|quota| quota.0),
+                rate: limits.rate.map(|rate| rate.0),
+                max_attempts: limits.max_attempts,
+                max_pause: limits.max_pause,
+                timeout: limits.timeout,
+                deadline: limits.deadline,
+                max_fail: limits.max_fail,
+                max_items: limits.max_items,
+                on_empty: limits.on_empty,
+            },
+            graph_root: self.service.graph_root.clone(),
+            authority: self.service.authority.clone(),
+            ca_file: self.service.ca_file.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// The run's id, or its beginning [default: the latest]
+    pub(super) run: Option<String>,
+
+    #[command(flatten)]
+    pub(super) place: Place,
+
+    /// Put the report files directly into DIR
+    #[arg(long, value_name = "DIR", env = "BULK_REVOKE_OUT")]
+    pub(super) out: Option<PathBuf>,
+
+    /// Look among the simulated runs
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(super) simulated: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunsArgs {
+    #[command(flatten)]
+    pub(super) place: Place,
+
+    /// Show the simulated runs
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(super) simulated: bool,
+
+    /// How to show them
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Table,
+    Csv,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SimulateArgs {
+    #[command(flatten)]
+    pub(super) lists: ListArgs,
+
+    #[command(flatten)]
+    pub(super) place: Place,
+
+    /// Listen here [default: any free port]
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) port: u16,
+
+    /// How the service behaves: calm, throttled or stormy
+    #[arg(long, value_name = "S", default_value = "calm")]
+    pub(super) scenario: Scenario,
+
+    /// The same seed behaves the same
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+
+    /// How many writes are allowed per tenant, app and service; none switches it off [default: the scenario's]
+    #[arg(long, value_name = "N/T", value_parser = quota_arg)]
+    quota: Option<QuotaArg>,
+}
+
+impl SimulateArgs {
+    /// The quota asked for; `Some(None)` is none.
+    pub(super) fn quota(&self) -> Option<Option<Quota>> {
+        self.quota.map(|quota| quota.0)
+    }
+}

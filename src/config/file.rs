@@ -1,0 +1,194 @@
+//! What `config.toml` may say.
+
+use std::path::PathBuf;
+
+use super::options::RunOptions;
+use super::table::{Document, Table};
+use super::value::word;
+use crate::auth::SecretRef;
+use crate::graph::Cloud;
+use crate::model::{ObjectId, Problem};
+
+/// `config.toml`, read and not yet merged with anything.
+#[derive(Debug, Default)]
+pub struct ConfigFile {
+    /// Its name, for messages.
+    pub name: String,
+    pub(super) graph: GraphOptions,
+    pub(super) auth: AuthOptions,
+    pub(super) tenants: Vec<TenantTable>,
+    pub(super) run: RunOptions,
+    pub(super) guard: GuardOptions,
+    pub(super) report: ReportOptions,
+    pub(super) state_dir: Option<PathBuf>,
+    pub(super) log: LogOptions,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct GraphOptions {
+    pub(super) cloud: Option<Cloud>,
+    pub(super) root: Option<String>,
+    pub(super) authority: Option<String>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) allow_custom: bool,
+}
+
+/// `[auth]`, and each `[tenants.X]` over it.
+#[derive(Debug, Default, Clone)]
+pub(super) struct AuthOptions {
+    pub(super) tenant_id: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) client_secret: Option<SecretRef>,
+    pub(super) allow_opaque_token: Option<bool>,
+}
+
+#[derive(Debug)]
+pub(super) struct TenantTable {
+    pub(super) name: String,
+    pub(super) line: u32,
+    pub(super) auth: AuthOptions,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct GuardOptions {
+    pub(super) protect: Vec<ObjectId>,
+    pub(super) protect_file: Option<PathBuf>,
+    pub(super) refuse_protected: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ReportOptions {
+    pub(super) dir: Option<PathBuf>,
+    pub(super) excel: Option<bool>,
+    pub(super) delimiter: Option<u8>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct LogOptions {
+    pub(super) json: Option<bool>,
+    pub(super) level: Option<String>,
+}
+
+impl ConfigFile {
+    /// Reads a text. Everything that is wrong with it goes into `problems`.
+    pub fn parse(name: &str, text: &str, problems: &mut Vec<Problem>) -> Self {
+        let mut top = Document { name, text }.parse(problems);
+        let mut graph = top.table("graph", problems);
+        let mut auth = top.table("auth", problems);
+        let mut run = top.table("run", problems);
+        let mut verify = top.table("verify", problems);
+        let mut guard = top.table("guard", problems);
+        let mut report = top.table("report", problems);
+        let mut state = top.table("state", problems);
+        let mut log = top.table("log", problems);
+        verify_off(&mut verify, problems);
+        let tenants = top.table("tenants", problems).tables(problems).into_iter().map(|(name, line, mut table)| {
+            let auth = AuthOptions::take(&mut table, problems);
+            table.finish(problems);
+            TenantTable { name, line, auth }
+        });
+        let file = Self {
+            name: name.to_owned(),
+            tenants: tenants.collect(),
+            graph: GraphOptions::take(&mut graph, problems),
+            auth: AuthOptions::take(&mut auth, problems),
+            run: RunOptions::take(&mut run, problems),
+            guard: GuardOptions::take(&mut guard, problems),
+            report: ReportOptions::take(&mut report, problems),
+            state_dir: state.text("dir", problems).map(PathBuf::from),
+            log: LogOptions::take(&mut log, problems),
+        };
+        for table in [graph, auth, run, verify, guard, report, state, log, top] {
+            table.finish(problems);
+        }
+        file
+    }
+}
+
+/// Reading back is not built yet; saying so is better than a promise that is not kept.
+pub(super) fn verify_off(table: &mut Table<'_>, problems: &mut Vec<Problem>) {
+    table.value("enabled", problems, |text| match text {
+        "false" => Ok(()),
+        _ => Err("this version does not read back yet: only false is possible".to_owned()),
+    });
+}
+
+impl GraphOptions {
+    fn take(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        Self {
+            cloud: table.value("cloud", problems, str::parse),
+            root: table.text("root", problems),
+            authority: table.text("authority", problems),
+            ca_file: table.text("ca_file", problems).map(PathBuf::from),
+            allow_custom: table.flag("allow_custom", problems).unwrap_or(false),
+        }
+    }
+}
+
+impl AuthOptions {
+    fn take(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        table.value("method", problems, |text| match text {
+            "auto" | "client-secret" => Ok(()),
+            _ => Err(format!("{text:?} is not built yet: this version signs in with client-secret (or auto)")),
+        });
+        Self {
+            tenant_id: table.text("tenant_id", problems),
+            client_id: table.text("client_id", problems),
+            client_secret: table.value("client_secret", problems, str::parse),
+            allow_opaque_token: table.flag("allow_opaque_token", problems),
+        }
+    }
+
+    /// This layer with a stronger one over it.
+    pub(super) fn under(self, stronger: Self) -> Self {
+        Self {
+            tenant_id: stronger.tenant_id.or(self.tenant_id),
+            client_id: stronger.client_id.or(self.client_id),
+            client_secret: stronger.client_secret.or(self.client_secret),
+            allow_opaque_token: stronger.allow_opaque_token.or(self.allow_opaque_token),
+        }
+    }
+}
+
+impl GuardOptions {
+    fn take(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        let ids = table.texts("protect", problems);
+        let protect = ids.into_iter().filter_map(|(line, text)| {
+            let id = text.parse();
+            id.map_err(|_| problems.push(table.problem(line, "protect", &format!("{text:?} is not a GUID")))).ok()
+        });
+        let protect = protect.collect();
+        Self {
+            protect,
+            protect_file: table.text("protect_file", problems).map(PathBuf::from),
+            refuse_protected: table
+                .value("protect_mode", problems, |text| word(text, &[("skip", false), ("refuse", true)]))
+                .unwrap_or(false),
+        }
+    }
+}
+
+impl ReportOptions {
+    fn take(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        Self {
+            dir: table.text("dir", problems).map(PathBuf::from),
+            excel: table.flag("excel", problems),
+            delimiter: table.value("delimiter", problems, |text| match text.as_bytes() {
+                [one @ (b',' | b';' | b'\t')] => Ok(*one),
+                _ => Err("one of \",\", \";\" and \"\\t\" is expected".to_owned()),
+            }),
+        }
+    }
+}
+
+impl LogOptions {
+    fn take(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        Self {
+            json: table.value("format", problems, |text| word(text, &[("text", false), ("json", true)])),
+            level: table.value("level", problems, |text| {
+                let levels = ["error", "warn", "info", "debug", "trace"].map(|level| (level, level));
+                word(text, &levels).map(str::to_owned)
+            }),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Defaults, `config.toml`, job, environment and flags: complete settings, and all problems at once.
+//!
+//! Precedence, from weak to strong: defaults, `config.toml`, the job, the environment, flags. Reads no file, no
+//! environment and no terminal itself: it is handed texts and a snapshot of the environment.
+
+mod env;
+mod file;
+mod job;
+mod options;
+mod settings;
+mod table;
+mod value;
+
+pub use env::Env;
+pub use file::ConfigFile;
+pub use job::Job;
+pub use options::{OnEmpty, RunOptions};
+pub use settings::{Flags, Layers, Settings, SignInSettings, settings};
+pub use value::{positive_duration, quota};

@@ -1,0 +1,221 @@
+//! Complete settings: every layer merged, nothing optional that the run needs.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::env::Env;
+use super::file::{AuthOptions, ConfigFile};
+use super::options::{OnEmpty, RunOptions};
+use crate::auth::{Authority, SecretRef};
+use crate::exec::{Policy, Quota};
+use crate::graph::{Cloud, GraphRoot};
+use crate::model::{Limit, ObjectId, Problem};
+
+/// How one tenant signs in, as far as config and environment say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignInSettings {
+    /// The table's name; none for the tenant of `[auth]` or `AZURE_TENANT_ID`, or for any other.
+    pub name: Option<String>,
+    /// GUID or domain.
+    pub tenant: Option<String>,
+    /// The app.
+    pub client_id: Option<String>,
+    /// Where its secret is.
+    pub secret: Option<SecretRef>,
+    /// Whether a token that does not show its tenant is accepted.
+    pub allow_opaque: bool,
+}
+
+/// What flags (and `BULK_REVOKE_*`) say of things that config says as well.
+#[derive(Debug, Default, Clone)]
+pub struct Flags {
+    /// Wishes for the run.
+    pub run: RunOptions,
+    /// Graph's root.
+    pub graph_root: Option<String>,
+    /// The authority.
+    pub authority: Option<String>,
+    /// Further certificates to trust.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Everything a run needs to know.
+#[derive(Debug)]
+pub struct Settings {
+    /// Graph's root.
+    pub root: GraphRoot,
+    /// The place that issues tokens.
+    pub authority: Authority,
+    /// Further certificates to trust.
+    pub ca_file: Option<PathBuf>,
+    /// The tables of `[tenants]`.
+    pub tenants: Vec<SignInSettings>,
+    /// `[auth]` and `AZURE_*`, for tenants without a table.
+    pub other: SignInSettings,
+    /// The executor's limits.
+    pub policy: Policy,
+    /// One request.
+    pub timeout: Duration,
+    /// The guard on the number of items.
+    pub max_items: Option<Limit>,
+    /// What an empty list means.
+    pub on_empty: OnEmpty,
+    /// Ids that are never sent.
+    pub protect: Vec<ObjectId>,
+    /// A file with more of them.
+    pub protect_file: Option<PathBuf>,
+    /// A protected id refuses the run instead of being skipped.
+    pub refuse_protected: bool,
+    /// Where report directories are made.
+    pub report_dir: PathBuf,
+    /// Reports with BOM and CRLF.
+    pub excel: bool,
+    /// What separates the cells of a report.
+    pub delimiter: u8,
+    /// Where the ledger lies.
+    pub state_dir: PathBuf,
+    /// Logs as JSON.
+    pub log_json: bool,
+    /// The least serious log line that is shown.
+    pub log_level: String,
+}
+
+/// The layers between the defaults and the environment.
+#[derive(Debug, Default)]
+pub struct Layers {
+    /// `config.toml`.
+    pub config: ConfigFile,
+    /// Whether it was given by `-c` or lies in `/etc`, so that it may send tokens to a place of its own.
+    pub trusted: bool,
+    /// The `[run]` of the jobs.
+    pub job: RunOptions,
+    /// Flags.
+    pub flags: Flags,
+}
+
+/// Merges all layers. Everything that is wrong goes into `problems`; then there may be no settings at all.
+pub fn settings(layers: Layers, env: &Env, problems: &mut Vec<Problem>) -> Option<Settings> {
+    let Layers { config, trusted, job, flags } = layers;
+    let places = places(&config, trusted, env, &flags, problems);
+    let azure = AuthOptions {
+        tenant_id: env.get("AZURE_TENANT_ID").map(str::to_owned),
+        client_id: env.get("AZURE_CLIENT_ID").map(str::to_owned),
+        client_secret: env.get("AZURE_CLIENT_SECRET").map(|_| SecretRef::Env("AZURE_CLIENT_SECRET".to_owned())),
+        allow_opaque_token: None,
+    };
+    let base = azure.under(config.auth);
+    let tenants = config.tenants.into_iter().map(|table| {
+        if table.auth.tenant_id.is_none() {
+            problems.push(Problem::at(&config.name, table.line, format!("tenants.{}: tenant_id is missing", table.name)));
+        }
+        sign_in(Some(table.name), base.clone().under(table.auth))
+    });
+    let tenants = tenants.collect();
+    let run = config.run.under_job(job).under(flags.run);
+    let state_dir = state_dir(config.state_dir, env, problems)?;
+    let (root, authority) = places?;
+    Some(Settings {
+        root,
+        authority,
+        ca_file: flags.ca_file.or(config.graph.ca_file),
+        tenants,
+        other: sign_in(None, base),
+        timeout: run.timeout.unwrap_or(DEFAULT_TIMEOUT),
+        max_items: run.max_items,
+        on_empty: run.on_empty.unwrap_or(OnEmpty::Fail),
+        policy: policy(&run),
+        protect: config.guard.protect,
+        protect_file: config.guard.protect_file,
+        refuse_protected: config.guard.refuse_protected,
+        report_dir: config.report.dir.unwrap_or_else(|| PathBuf::from("reports")),
+        excel: config.report.excel.unwrap_or(false),
+        delimiter: config.report.delimiter.unwrap_or(b','),
+        state_dir,
+        log_json: config.log.json.unwrap_or(false),
+        log_level: config.log.level.unwrap_or_else(|| "warn".to_owned()),
+    })
+}
+
+/// Longer than the service's own edge waits, so that its 504 can still arrive.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(100);
+
+/// More than the quota can use at any usual latency, and few enough for one front end.
+const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
+
+const DEFAULT_ATTEMPTS: NonZeroU32 = NonZeroU32::new(5).unwrap();
+
+const DEFAULT_MAX_PAUSE: Duration = Duration::from_mins(30);
+
+/// 100 writes in 20 s per app and tenant (throttling limits page of 2025-01-14).
+const DEFAULT_QUOTA: Quota = Quota { count: NonZeroU32::new(100).unwrap(), per: Duration::from_secs(20) };
+
+fn policy(run: &RunOptions) -> Policy {
+    Policy {
+        concurrency: run.concurrency.unwrap_or(DEFAULT_CONCURRENCY),
+        quota: run.quota.unwrap_or(Some(DEFAULT_QUOTA)),
+        rate: run.rate.flatten(),
+        max_attempts: run.max_attempts.unwrap_or(DEFAULT_ATTEMPTS),
+        max_pause: run.max_pause.unwrap_or(DEFAULT_MAX_PAUSE),
+        deadline: run.deadline.filter(|deadline| !deadline.is_zero()),
+        max_fail: Some(run.max_fail.unwrap_or(Limit::Percent(50.0))),
+    }
+}
+
+fn sign_in(name: Option<String>, auth: AuthOptions) -> SignInSettings {
+    SignInSettings {
+        name,
+        tenant: auth.tenant_id,
+        client_id: auth.client_id,
+        secret: auth.client_secret,
+        allow_opaque: auth.allow_opaque_token.unwrap_or(false),
+    }
+}
+
+fn state_dir(config: Option<PathBuf>, env: &Env, problems: &mut Vec<Problem>) -> Option<PathBuf> {
+    // The environment is stronger than the file, but the fallbacks of the environment are defaults.
+    let explicit = env.dir("BULK_REVOKE_STATE_DIR");
+    let found = explicit.or(config).or_else(|| env.state_dir());
+    if found.is_none() {
+        problems.push(Problem::of("state", "no place for the ledger: set BULK_REVOKE_STATE_DIR or [state] dir"));
+    }
+    found
+}
+
+/// A root and an authority that are named clouds, loopback, or allowed by a config that an administrator chose.
+fn places(
+    config: &ConfigFile,
+    trusted: bool,
+    env: &Env,
+    flags: &Flags,
+    problems: &mut Vec<Problem>,
+) -> Option<(GraphRoot, Authority)> {
+    let cloud = config.graph.cloud.unwrap_or(Cloud::Global);
+    let given_root = flags.graph_root.as_ref().or(config.graph.root.as_ref());
+    let ours = flags.authority.as_ref().or(config.graph.authority.as_ref()).map(String::as_str);
+    let azure = env.get("AZURE_AUTHORITY_HOST").filter(|_| config.graph.cloud.is_none());
+    let given_authority = ours.or(azure);
+    let root = GraphRoot::new(given_root.map_or(cloud.root(), String::as_str));
+    let authority = Authority::new(given_authority.unwrap_or(cloud.authority()));
+    let mut allowed = |what: &str, text: String, loopback: bool, known: bool| {
+        if !(known || loopback || config.graph.allow_custom && trusted) {
+            let message = format!(
+                "{text} is neither a known cloud nor loopback: tokens go there only with [graph] allow_custom = true \
+                 in a config given by -c or lying in /etc"
+            );
+            problems.push(Problem::of(what, message));
+        }
+    };
+    if let Ok(root) = &root {
+        let known = Cloud::ALL.iter().any(|cloud| cloud.root() == root.to_string());
+        allowed("graph root", root.to_string(), root.is_loopback(), known);
+    }
+    if let Ok(authority) = &authority {
+        let known = Cloud::ALL.iter().any(|cloud| cloud.authority() == authority.to_string());
+        allowed("authority", authority.to_string(), authority.base().is_loopback(), known);
+    }
+    let mut wrong = |what: &str, message: String| problems.push(Problem::of(what, message));
+    let root = root.map_err(|error| wrong("graph root", error.to_string()));
+    let authority = authority.map_err(|error| wrong("authority", error.to_string()));
+    root.ok().zip(authority.ok())
+}

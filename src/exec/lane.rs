@@ -1,0 +1,255 @@
+//! What the scheduler knows of a lane (the items of one tenant and service) and of a tenant. Pure.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use super::backoff::{self, FLOOR, THROTTLED};
+use super::pace::{Turn, Window};
+use super::rate::Rate;
+use crate::clock::Moment;
+use crate::model::{ItemNo, Lane, TenantId, Work};
+
+/// This many answers of a tenant, all of them "you may not", and none other: the app lacks the permission.
+pub(super) const DENIED_ALIKE: u32 = 5;
+
+/// A tenant, over all its lanes.
+#[derive(Debug)]
+pub(super) struct Tenant {
+    pub(super) id: TenantId,
+    pub(super) stopped: bool,
+    pub(super) rate: Option<Rate>,
+    paused_until: Moment,
+    /// Since when nothing but "later" came back.
+    dry_since: Option<Moment>,
+    /// How many fresh tokens in a row were refused, and when the last one was.
+    refused_tokens: u32,
+    refused_at: Moment,
+    /// How many answers were "you may not", as long as there was no other.
+    denied: Option<u32>,
+    sign_in_waits: u32,
+}
+
+impl Tenant {
+    pub(super) fn new(id: TenantId, rate: Option<Rate>) -> Self {
+        Self {
+            id,
+            stopped: false,
+            rate,
+            paused_until: Moment::ZERO,
+            dry_since: None,
+            refused_tokens: 0,
+            refused_at: Moment::ZERO,
+            denied: Some(0),
+            sign_in_waits: 0,
+        }
+    }
+
+    /// The service answered something other than "later" or "who are you".
+    pub(super) fn answered(&mut self, denied: bool) {
+        self.dry_since = None;
+        self.refused_tokens = 0;
+        self.sign_in_waits = 0;
+        self.denied = self.denied.filter(|_| denied).map(|count| count + 1);
+    }
+
+    /// Whether the tenant's first answers all denied the right to do this.
+    pub(super) fn is_denied_alike(&self) -> bool {
+        self.denied.is_some_and(|count| count >= DENIED_ALIKE)
+    }
+
+    /// A token was refused. True if it was the second fresh one in a row: a third would be refused as well.
+    pub(super) fn token_refused(&mut self, sent_at: Moment, now: Moment) -> bool {
+        if self.refused_tokens == 0 || sent_at >= self.refused_at {
+            self.refused_tokens += 1;
+            self.refused_at = now;
+        }
+        self.refused_tokens >= 2
+    }
+
+    /// Everything of the tenant waits, because no token is to be had just now.
+    pub(super) fn pause(&mut self, now: Moment, after: Option<Duration>) -> Duration {
+        if now < self.paused_until && after.is_none() {
+            return Duration::ZERO;
+        }
+        let delay = after.unwrap_or_else(|| THROTTLED.delay(self.sign_in_waits));
+        self.sign_in_waits += 1;
+        self.paused_until = self.paused_until.max(now + delay + backoff::jitter_upon(delay));
+        delay
+    }
+
+    /// Notes that the tenant only said "later", and says for how long it has.
+    pub(super) fn dry_for(&mut self, now: Moment) -> Duration {
+        now.saturating_sub(*self.dry_since.get_or_insert(now))
+    }
+}
+
+/// A lane and its queues.
+#[derive(Debug)]
+pub(super) struct LaneState {
+    pub(super) lane: Lane,
+    /// Index of its tenant.
+    pub(super) tenant: usize,
+    /// Items not settled yet.
+    pub(super) left: u64,
+    /// The last item fetched from the ledger, and whether there are more.
+    pub(super) fetched: ItemNo,
+    pub(super) more: bool,
+    pub(super) fresh: VecDeque<Work>,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    window: Option<Window>,
+    in_flight: usize,
+    paused_until: Moment,
+    paused_at: Moment,
+    throttles: u32,
+    /// After a pause one request goes alone, so that a quota still exhausted costs one 429 and not a volley.
+    probing: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    due: Moment,
+    work: Work,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.due, self.work.item.no).cmp(&(other.due, other.work.item.no))
+    }
+}
+
+impl LaneState {
+    pub(super) fn new(lane: Lane, tenant: usize, window: Option<Window>) -> Self {
+        Self {
+            lane,
+            tenant,
+            left: lane.items,
+            fetched: ItemNo(0),
+            more: lane.items > 0,
+            fresh: VecDeque::new(),
+            waiting: BinaryHeap::new(),
+            window,
+            in_flight: 0,
+            paused_until: Moment::ZERO,
+            paused_at: Moment::ZERO,
+            throttles: 0,
+            probing: false,
+        }
+    }
+
+    /// Whether anything of it is still to be sent.
+    pub(super) fn has_work(&self) -> bool {
+        self.more || !self.fresh.is_empty() || !self.waiting.is_empty()
+    }
+
+    /// Whether a pause of the lane or of its tenant is on.
+    pub(super) fn paused_until(&self, tenant: &Tenant) -> Moment {
+        self.paused_until.max(tenant.paused_until)
+    }
+
+    /// When its next request may go, as far as the lane is concerned. None: nothing is to go.
+    pub(super) fn turn(&mut self, tenant: &Tenant, now: Moment) -> Option<Turn> {
+        let due = match (self.fresh.is_empty(), self.waiting.peek()) {
+            (false, _) => now,
+            (true, Some(Reverse(first))) => first.due,
+            (true, None) => return None,
+        };
+        let start = due.max(self.paused_until(tenant));
+        if start > now {
+            return Some(Turn::At(start));
+        }
+        if self.probing && self.in_flight > 0 {
+            return Some(Turn::AfterReply);
+        }
+        Some(self.window.as_mut().map_or(Turn::Now, |window| window.turn(now)))
+    }
+
+    /// Takes the next item: one that waited and is due before a fresh one.
+    pub(super) fn take(&mut self, now: Moment) -> Option<Work> {
+        let due = self.waiting.peek().is_some_and(|Reverse(first)| first.due <= now);
+        let work = if due { self.waiting.pop().map(|Reverse(first)| first.work) } else { self.fresh.pop_front() }?;
+        self.in_flight += 1;
+        if let Some(window) = &mut self.window {
+            window.take();
+        }
+        Some(work)
+    }
+
+    /// The item comes back unsent.
+    pub(super) fn put_back(&mut self, work: Work) {
+        self.in_flight -= 1;
+        if let Some(window) = &mut self.window {
+            window.give_back();
+        }
+        self.fresh.push_front(work);
+    }
+
+    /// The item is sent again, not before `due`.
+    pub(super) fn again(&mut self, work: Work, due: Moment) {
+        self.waiting.push(Reverse(Waiting { due, work }));
+    }
+
+    /// A request came back unsent: it never reached the service, so its slot was not used.
+    pub(super) fn never_left(&mut self) {
+        self.in_flight -= 1;
+        if let Some(window) = &mut self.window {
+            window.give_back();
+        }
+    }
+
+    /// A request came back, or was given up.
+    pub(super) fn replied(&mut self, sent_at: Moment, now: Moment, accepted: bool) {
+        self.in_flight -= 1;
+        if let Some(window) = &mut self.window {
+            window.replied(now, accepted);
+        }
+        if accepted && sent_at >= self.paused_at {
+            self.probing = false;
+            self.throttles = 0;
+        }
+    }
+
+    /// A request sent at `sent_at` was told to come later: the lane pauses. Says for how long.
+    pub(super) fn throttled(&mut self, sent_at: Moment, now: Moment, after: Option<Duration>) -> Duration {
+        if let Some(window) = &mut self.window {
+            window.throttled(now, sent_at);
+        }
+        self.replied(sent_at, now, false);
+        // A volley that was under way when the pause began is one lesson, not many.
+        let new = sent_at >= self.paused_at;
+        if !new && after.is_none() {
+            return Duration::ZERO;
+        }
+        let own = if after.is_some() { FLOOR } else { THROTTLED }.delay(self.throttles);
+        let delay = own.max(after.unwrap_or_default());
+        if new {
+            self.throttles += 1;
+            self.paused_at = now;
+        }
+        self.probing = true;
+        self.paused_until = self.paused_until.max(now + delay + backoff::jitter_upon(delay));
+        delay
+    }
+
+    /// How long what is left takes at the quota that is known.
+    pub(super) fn eta(&self, tenant: &Tenant, now: Moment) -> Option<Duration> {
+        let per_second = self.window.as_ref()?.per_second();
+        #[expect(clippy::cast_precision_loss, reason = "item counts are far below 2^52")]
+        let sending = Duration::try_from_secs_f64(self.left as f64 / per_second).ok()?;
+        Some(sending + self.paused_until(tenant).saturating_sub(now))
+    }
+}

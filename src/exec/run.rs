@@ -1,0 +1,305 @@
+//! The loop: one owner of all state of a run. It asks the scheduler, makes intents durable, lets attempts
+//! go, takes their answers in batches, and shows events only once they are durable.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use uuid::Uuid;
+
+use super::policy::Policy;
+use super::port::{Journal, JournalError, Observer, Order, Transport};
+use super::schedule::{Exchange, Next, Scheduler, Ticket};
+use crate::clock::{Clock, Moment};
+use crate::model::{Event, IllegalEvent, ItemNo, Lane, StoppedBy, TenantStop, What};
+
+/// What is in flight may finish for this long after a stop: below the 30 s of Kubernetes and the 90 s of systemd.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Items fetched from the ledger at once, and the number below which a lane asks for more.
+const PAGE: usize = 256;
+const LOW: usize = 64;
+
+/// How often an observer hears of a run in which nothing happens, so that a pause can be seen to count down.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Stop {
+    /// Nothing: go on.
+    #[default]
+    Run,
+    /// Send nothing new, let what is in flight finish.
+    Drain,
+    /// End at once.
+    Abort,
+}
+
+/// What a run needs.
+#[derive(Debug)]
+pub struct Run<'a, T, J, O> {
+    /// Its limits.
+    pub policy: Policy,
+    /// What is to be sent.
+    pub lanes: &'a [Lane],
+    /// Speaks to the service.
+    pub transport: Arc<T>,
+    /// Makes events durable.
+    pub journal: &'a mut J,
+    /// Sees them afterwards.
+    pub observer: &'a mut O,
+    /// Tells the time; its zero is the start of the run.
+    pub clock: Clock,
+    /// Tells when to stop.
+    pub stop: watch::Receiver<Stop>,
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// What ended it before everything was sent.
+    pub stopped_by: Option<StoppedBy>,
+    /// Tenants that were stopped.
+    pub tenant_stops: Vec<TenantStop>,
+    /// Why the ledger could not be written, if it could not.
+    pub journal_error: Option<JournalError>,
+    /// What is known and could not be recorded.
+    pub unrecorded: Vec<Event>,
+}
+
+struct Loop<'a, T, J, O> {
+    run: Run<'a, T, J, O>,
+    scheduler: Scheduler,
+    tasks: JoinSet<(ItemNo, Exchange)>,
+    sent: HashMap<ItemNo, Ticket>,
+    /// Not durable yet.
+    outbox: Vec<Event>,
+    journal_error: Option<JournalError>,
+    /// When what is still in flight is given up.
+    give_up_at: Option<Moment>,
+}
+
+/// When there is something to do again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wake {
+    At(Moment),
+    OnReply,
+    Never,
+}
+
+/// Brings the items of all lanes to their outcomes.
+pub async fn run<T: Transport, J: Journal, O: Observer>(run: Run<'_, T, J, O>) -> Ended {
+    let scheduler = Scheduler::new(run.policy.clone(), run.lanes);
+    let mut it = Loop {
+        run,
+        scheduler,
+        tasks: JoinSet::new(),
+        sent: HashMap::new(),
+        outbox: Vec::new(),
+        journal_error: None,
+        give_up_at: None,
+    };
+    while it.turn().await {}
+    it.end().await
+}
+
+impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
+    /// One turn of the loop. False when nothing is left to be done.
+    async fn turn(&mut self) -> bool {
+        self.heed_stops();
+        self.fill().await;
+        let (mut tickets, wake) = self.pick();
+        let durable = self.commit(&mut tickets).await;
+        // Answers and signals that came while the disk was busy may forbid what was about to go.
+        self.take_finished();
+        self.heed_stops();
+        self.launch(tickets, durable);
+        let recorded = self.outbox.is_empty() || self.journal_error.is_some();
+        let idle = wake == Wake::Never || self.scheduler.stopped_by().is_some();
+        if self.tasks.is_empty() && recorded && idle {
+            return false;
+        }
+        !recorded || self.wait(wake).await
+    }
+
+    fn heed_stops(&mut self) {
+        let stop = *self.run.stop.borrow();
+        let now = self.run.clock.now();
+        if stop != Stop::Run {
+            self.scheduler.stop(StoppedBy::Interrupted);
+        }
+        if self.run.policy.deadline.is_some_and(|deadline| deadline <= now) && self.scheduler.has_work() {
+            self.scheduler.stop(StoppedBy::Deadline);
+        }
+        if matches!(self.scheduler.stopped_by(), Some(StoppedBy::Interrupted | StoppedBy::Deadline)) {
+            self.give_up_at.get_or_insert(now + GRACE);
+        }
+        if stop == Stop::Abort {
+            self.give_up_at = Some(now);
+        }
+    }
+
+    /// Keeps every lane supplied from the ledger.
+    async fn fill(&mut self) {
+        while let Some((index, lane, after)) = self.scheduler.hungry(LOW) {
+            match self.run.journal.page(lane, after, PAGE).await {
+                Ok(page) => self.scheduler.fill(index, page),
+                Err(error) => self.journal_failed(error),
+            }
+        }
+    }
+
+    /// Takes all tickets that may go now, and says when to look again.
+    fn pick(&mut self) -> (Vec<Ticket>, Wake) {
+        let now = self.run.clock.now();
+        let mut tickets = Vec::new();
+        loop {
+            match self.scheduler.next(now) {
+                Next::Send(ticket) => tickets.push(ticket),
+                Next::WaitUntil(at) => return (tickets, Wake::At(at)),
+                Next::AwaitReply => return (tickets, Wake::OnReply),
+                Next::Done => return (tickets, Wake::Never),
+            }
+        }
+    }
+
+    /// Makes outcomes and the intents of these tickets durable as one batch, then shows them. True if they are.
+    async fn commit(&mut self, tickets: &mut [Ticket]) -> bool {
+        if self.journal_error.is_some() {
+            return false;
+        }
+        let at = self.run.clock.stamp();
+        let outcomes = self.outbox.len();
+        for ticket in tickets {
+            let intent = What::Intent { client_request_id: Uuid::new_v4() };
+            self.note(ticket, Event { item: Some(ticket.work.item.no), at, what: intent });
+        }
+        if self.outbox.is_empty() {
+            return true;
+        }
+        let events = Arc::new(std::mem::take(&mut self.outbox));
+        match self.run.journal.commit(Arc::clone(&events)).await {
+            Ok(()) => {
+                self.run.observer.observe(&events, &self.scheduler.pulse(self.run.clock.now()));
+                true
+            }
+            Err(error) => {
+                self.journal_failed(error);
+                // The intents never became true; the outcomes are still to be told.
+                self.outbox = events[..outcomes].to_vec();
+                false
+            }
+        }
+    }
+
+    /// Lets the tickets go whose intents are durable, unless a pause or a stop came in between.
+    fn launch(&mut self, tickets: Vec<Ticket>, durable: bool) {
+        let now = self.run.clock.now();
+        let at = self.run.clock.stamp();
+        for mut ticket in tickets {
+            if !durable {
+                self.scheduler.put_back(ticket);
+            } else if self.scheduler.may_go(&ticket, now) {
+                self.spawn(ticket);
+            } else {
+                let released = Event { item: Some(ticket.work.item.no), at, what: What::Released };
+                self.note(&mut ticket, released);
+                self.scheduler.put_back(ticket);
+            }
+        }
+    }
+
+    fn spawn(&mut self, ticket: Ticket) {
+        let item = ticket.work.item;
+        let order = Order { item, client_request_id: ticket.work.progress.client_request_id.unwrap_or_default() };
+        let (transport, clock) = (Arc::clone(&self.run.transport), self.run.clock);
+        self.sent.insert(item.no, ticket);
+        self.tasks.spawn(async move {
+            let (began, sent_at) = (clock.now(), clock.stamp());
+            let answer = transport.send(order).await;
+            (item.no, Exchange { answer, began, ended: clock.now(), sent_at })
+        });
+    }
+
+    /// Sleeps until something happens. False when what is in flight is given up.
+    async fn wait(&mut self, wake: Wake) -> bool {
+        let now = self.run.clock.now();
+        let wake = if let Wake::At(at) = wake { Some(at) } else { None };
+        let deadline = self.run.policy.deadline.filter(|_| self.scheduler.stopped_by().is_none());
+        let until = [wake, deadline, self.give_up_at, Some(now + HEARTBEAT)].into_iter().flatten().min();
+        tokio::select! {
+            biased;
+            Some(finished) = self.tasks.join_next() => self.take(finished),
+            () = self.run.clock.sleep_until(until) => {
+                self.run.observer.observe(&[], &self.scheduler.pulse(self.run.clock.now()));
+            }
+            () = changed(&mut self.run.stop) => {}
+        }
+        self.take_finished();
+        let now = self.run.clock.now();
+        self.tasks.is_empty() || self.give_up_at.is_none_or(|at| now < at)
+    }
+
+    fn take_finished(&mut self) {
+        while let Some(finished) = self.tasks.try_join_next() {
+            self.take(finished);
+        }
+    }
+
+    fn take(&mut self, finished: Result<(ItemNo, Exchange), JoinError>) {
+        let Ok((no, exchange)) = finished else {
+            return self.scheduler.stop(StoppedBy::Bug);
+        };
+        let Some(ticket) = self.sent.remove(&no) else {
+            return self.scheduler.stop(StoppedBy::Bug);
+        };
+        match self.scheduler.finished(ticket, &exchange, self.run.clock.stamp()) {
+            Ok(events) => self.outbox.extend(events),
+            Err(error) => self.bug(&error),
+        }
+    }
+
+    /// Applies an event to a ticket and queues it for the ledger.
+    fn note(&mut self, ticket: &mut Ticket, event: Event) {
+        match ticket.work.progress.apply(&event) {
+            Ok(()) => self.outbox.push(event),
+            Err(error) => self.bug(&error),
+        }
+    }
+
+    fn bug(&mut self, error: &IllegalEvent) {
+        tracing::error!(%error, "the history of an item does not fit; nothing more is sent");
+        self.scheduler.stop(StoppedBy::Bug);
+    }
+
+    fn journal_failed(&mut self, error: JournalError) {
+        self.scheduler.stop(StoppedBy::Ledger);
+        self.journal_error.get_or_insert(error);
+    }
+
+    /// What was in flight and is given up stays an intent without a reply.
+    async fn end(mut self) -> Ended {
+        self.tasks.abort_all();
+        // A disk that was full may have room again: what is known is offered once more.
+        let unrecorded = if self.outbox.is_empty() || self.run.journal.commit(Arc::new(self.outbox.clone())).await.is_ok() {
+            Vec::new()
+        } else {
+            self.outbox
+        };
+        Ended {
+            stopped_by: self.scheduler.stopped_by(),
+            tenant_stops: self.scheduler.into_tenant_stops(),
+            journal_error: self.journal_error,
+            unrecorded,
+        }
+    }
+}
+
+/// Returns when the wish to stop changes; never, once nobody is left to wish.
+async fn changed(stop: &mut watch::Receiver<Stop>) {
+    if stop.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

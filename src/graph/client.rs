@@ -1,0 +1,72 @@
+//! The one HTTP client: nothing is retried, redirected or proxied behind our back.
+
+use std::error::Error;
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client};
+
+/// Name resolution, connection and TLS together; longer than any of them takes on a working network.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Shorter than the front ends' own keep-alive, so that a request rarely meets a connection that is being closed.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// What the client depends on.
+#[derive(Debug, Clone)]
+pub struct ClientPolicy {
+    /// One request, from the first byte to the last.
+    pub timeout: Duration,
+    /// Requests in flight.
+    pub concurrency: usize,
+    /// PEM certificates that are trusted besides the system's.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Whether all hosts are this machine itself: a proxy of the environment would only be in the way.
+    pub loopback: bool,
+}
+
+/// The client could not be made. Reads after "failed to".
+#[derive(Debug, thiserror::Error)]
+#[error("set up the HTTP client: {0}")]
+pub struct ClientError(String);
+
+/// Makes the client.
+pub fn client(policy: &ClientPolicy) -> Result<Client, ClientError> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("bulk-revoke/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .timeout(policy.timeout)
+        .connect_timeout(CONNECT_TIMEOUT.min(policy.timeout))
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(policy.concurrency);
+    if let Some(pem) = &policy.ca_pem {
+        let roots = Certificate::from_pem_bundle(pem).map_err(|error| ClientError(format!("the CA file: {}", causes(&error))))?;
+        if roots.is_empty() {
+            return Err(ClientError("the CA file holds no PEM certificate".to_owned()));
+        }
+        builder = builder.tls_certs_merge(roots);
+    }
+    if policy.loopback {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| {
+        let hint = "is there a CA store on this machine? (install ca-certificates, set SSL_CERT_FILE, or give --ca-file)";
+        ClientError(format!("{}; {hint}", causes(&error)))
+    })
+}
+
+/// An error with its causes, each once.
+pub(super) fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = inner.source();
+    }
+    text
+}

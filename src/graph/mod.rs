@@ -1,0 +1,14 @@
+//! Speaks to Microsoft Graph and judges every answer.
+//!
+//! One call is one exchange: it does not retry, sleep, count or print. What a kind's request looks like stands in
+//! the model's table of kinds; what a status means stands in `verdict` and nowhere else.
+
+mod client;
+mod fault;
+mod root;
+mod transport;
+mod verdict;
+
+pub use client::{ClientError, ClientPolicy, client};
+pub use root::{Cloud, GraphRoot, RootError};
+pub use transport::{Graph, TokenSource};

@@ -1,0 +1,154 @@
+//! Sends one revocation exactly as Graph wants it, and hands the answer to be judged.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder};
+
+use super::client::causes;
+use super::root::GraphRoot;
+use super::verdict::{Response, judge, unanswered};
+use crate::auth::{Bearer, TokenError, Tokens, http_date};
+use crate::clock::Clock;
+use crate::exec::{Answer, Order, Transport, Verdict};
+use crate::model::{Body, Reached, StopCause, TenantId, VppOptions};
+
+/// Largest error body read, in bytes; Graph's are a few thousand.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// Where bearers come from.
+pub trait TokenSource: Send + Sync + 'static {
+    /// A bearer that is valid now.
+    fn token(&self, tenant: TenantId) -> impl Future<Output = Result<Bearer, TokenError>> + Send;
+
+    /// The service refused this bearer: the next caller gets a fresh one.
+    fn refused(&self, tenant: TenantId, bearer: &Bearer);
+}
+
+impl TokenSource for Tokens {
+    async fn token(&self, tenant: TenantId) -> Result<Bearer, TokenError> {
+        self.token(tenant).await
+    }
+
+    fn refused(&self, tenant: TenantId, bearer: &Bearer) {
+        self.refused(tenant, bearer);
+    }
+}
+
+/// Microsoft Graph, as one app over several tenants.
+#[derive(Debug)]
+pub struct Graph<S> {
+    client: Client,
+    root: GraphRoot,
+    tokens: Arc<S>,
+    clock: Clock,
+}
+
+impl<S: TokenSource> Graph<S> {
+    /// Nothing is sent yet.
+    pub const fn new(client: Client, root: GraphRoot, tokens: Arc<S>, clock: Clock) -> Self {
+        Self { client, root, tokens, clock }
+    }
+
+    fn request(&self, order: &Order, bearer: &Bearer) -> RequestBuilder {
+        let facts = order.item.kind.facts();
+        let url = self.root.beta(&format!("{}/{}/{}", facts.collection, order.item.id, facts.action));
+        let request = self
+            .client
+            .post(url)
+            .bearer_auth(bearer.expose())
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header("client-request-id", order.client_request_id.to_string());
+        match facts.body {
+            // Some front ends answer 411 to a POST that does not say how long it is.
+            Body::Empty => request.header(CONTENT_LENGTH, HeaderValue::from_static("0")),
+            Body::VppOptions => {
+                request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(vpp_body(order.item.options))
+            }
+        }
+    }
+}
+
+impl<S: TokenSource> Transport for Graph<S> {
+    async fn send(&self, order: Order) -> Answer {
+        let tenant = order.item.tenant;
+        let bearer = match self.tokens.token(tenant).await {
+            Ok(bearer) => bearer,
+            Err(error) => return no_token(&error),
+        };
+        let answer = match self.request(&order, &bearer).send().await {
+            Ok(response) => {
+                let (response, date) = read(response).await;
+                judge(response, date.unwrap_or_else(|| self.clock.wall()))
+            }
+            Err(error) => no_answer(error),
+        };
+        if answer.verdict == Verdict::Unauthorized {
+            self.tokens.refused(tenant, &bearer);
+        }
+        answer
+    }
+}
+
+/// Both Booleans, always: whether the service takes a body without them is not documented.
+fn vpp_body(options: VppOptions) -> String {
+    serde_json::json!({
+        "notifyManagedDevices": options.notify_managed_devices,
+        "revokeUntrackedLicenses": options.revoke_untracked_licenses,
+    })
+    .to_string()
+}
+
+/// What of an answer is judged, and its own `Date`. An error body that breaks off does not undo the status.
+async fn read(mut response: reqwest::Response) -> (Response, Option<Timestamp>) {
+    let headers = response.headers();
+    let date = text(headers, DATE.as_str()).and_then(|date| http_date(&date));
+    let mut kept = Response {
+        status: response.status().as_u16(),
+        retry_after: headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect(),
+        approval_code: text(headers, "x-msft-approval-code"),
+        request_id: text(headers, "request-id"),
+        body: Vec::new(),
+    };
+    while kept.status != 204 && kept.body.len() < LARGEST_BODY {
+        match response.chunk().await {
+            Ok(Some(chunk)) => kept.body.extend_from_slice(&chunk),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    (kept, date)
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// A connection that was never made carried nothing; everything later may have arrived.
+fn no_answer(error: reqwest::Error) -> Answer {
+    let error = error.without_url();
+    if error.is_connect() || error.is_builder() {
+        unanswered(Reached::NotSent, causes(&error))
+    } else if error.is_timeout() {
+        unanswered(Reached::Maybe, "no answer before the time limit of one request (--timeout)".to_owned())
+    } else {
+        unanswered(Reached::Maybe, causes(&error))
+    }
+}
+
+/// Without a token nothing was sent.
+fn no_token(error: &TokenError) -> Answer {
+    let message = format!("failed to {error}");
+    let verdict = match error {
+        TokenError::Passing { after, .. } => {
+            // A moment more than asked, so that the keeper's own wait is over when we come back.
+            Verdict::Throttled { after: after.map(|after| after + Duration::from_millis(10)), whole_tenant: true }
+        }
+        TokenError::Permanent { .. } | TokenError::WrongTenant { .. } | TokenError::OpaqueToken { .. } => {
+            Verdict::StopTenant { cause: StopCause::SignIn, message: message.clone() }
+        }
+    };
+    Answer { verdict, ..unanswered(Reached::NotSent, message) }
+}

@@ -1,0 +1,69 @@
+//! The tables, and how a connection is set up.
+
+/// Marks the file as ours: "brvk" in ASCII.
+pub(super) const APPLICATION_ID: i64 = 0x6272_766b;
+
+/// Raised with each change of the tables.
+pub(super) const VERSION: i64 = 1;
+
+/// WAL with a sync at every commit: what is acknowledged survives a crash of the process and, as far as
+/// `SQLite` promises it, of the machine.
+pub(super) const SETUP: &str = "
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA foreign_keys = ON;
+PRAGMA temp_store = MEMORY;
+";
+
+pub(super) const CREATE: &str = "
+CREATE TABLE runs (
+  no          INTEGER PRIMARY KEY,
+  run         TEXT NOT NULL UNIQUE,
+  job         TEXT NOT NULL,
+  state       TEXT NOT NULL,
+  started_at  INTEGER NOT NULL,
+  ended_at    INTEGER,
+  tool        TEXT NOT NULL,
+  operator    TEXT NOT NULL,
+  ticket      TEXT,
+  root        TEXT NOT NULL,
+  authority   TEXT NOT NULL,
+  sources     TEXT NOT NULL,
+  tenants     TEXT NOT NULL,
+  exit_code   INTEGER,
+  first_item  INTEGER NOT NULL,
+  last_item   INTEGER NOT NULL,
+  head        BLOB NOT NULL,
+  events      INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE items (
+  no       INTEGER PRIMARY KEY,
+  run      INTEGER NOT NULL REFERENCES runs (no),
+  source   INTEGER NOT NULL,
+  line     INTEGER NOT NULL,
+  tenant   INTEGER,
+  kind     TEXT,
+  id       TEXT,
+  options  INTEGER NOT NULL,
+  lane     INTEGER,
+  status   TEXT,
+  reason   TEXT,
+  name     TEXT,
+  cells    TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX items_to_send ON items (run, lane) WHERE lane IS NOT NULL;
+
+CREATE TABLE events (
+  n     INTEGER PRIMARY KEY,
+  run   INTEGER NOT NULL REFERENCES runs (no),
+  item  INTEGER,
+  at    INTEGER NOT NULL,
+  what  TEXT NOT NULL,
+  hash  BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX events_of_item ON events (item) WHERE item IS NOT NULL;
+CREATE INDEX events_of_run ON events (run) WHERE item IS NULL;
+";

@@ -1,0 +1,94 @@
+//! Guards: judged over facts before the first write. Each refusal has its figures and the flag that would allow it. Pure.
+
+use crate::model::Limit;
+
+/// What the guards are judged over.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Items that would be sent.
+    pub to_send: u64,
+    /// Rows that name a protected id.
+    pub protected: u64,
+    /// Whether there is somebody who can be asked.
+    pub can_ask: bool,
+}
+
+/// The guards' limits.
+#[derive(Debug, Clone, Copy)]
+pub struct Guards {
+    /// More than this are not sent.
+    pub max_items: Option<Limit>,
+    /// A protected id refuses the run instead of being skipped.
+    pub refuse_protected: bool,
+}
+
+/// Where there is nobody to ask and no limit was set, more than this are not sent.
+const UNATTENDED_MAX_ITEMS: u64 = 100;
+
+/// Why a run must not begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
+
+/// Asks the guards in their order.
+///
+/// # Errors
+/// The first guard that refuses.
+pub fn guard(facts: &Facts, guards: &Guards) -> Result<(), Refusal> {
+    if guards.refuse_protected && facts.protected > 0 {
+        return Err(Refusal(format!(
+            "{} rows name protected ids and protect_mode is \"refuse\": take them out of the list, or out of [guard] protect",
+            facts.protected
+        )));
+    }
+    let items = facts.to_send;
+    match guards.max_items {
+        Some(Limit::Count(most)) if items > most => Err(too_many(items, most, "")),
+        None if !facts.can_ask && items > UNATTENDED_MAX_ITEMS => {
+            Err(too_many(items, UNATTENDED_MAX_ITEMS, " (the default where nobody can be asked)"))
+        }
+        Some(Limit::Percent(share)) => Err(Refusal(format!(
+            "--max-items {share}% is a share of what the tenant has, and the tenant's list was not read: give a number"
+        ))),
+        Some(Limit::Count(_)) | None => Ok(()),
+    }
+}
+
+fn too_many(items: u64, most: u64, note: &str) -> Refusal {
+    Refusal(format!("{items} items would be sent and --max-items is {most}{note}: give --max-items {items} to allow it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(to_send: u64, max_items: Option<Limit>, can_ask: bool) -> bool {
+        let facts = Facts { to_send, protected: 0, can_ask };
+        guard(&facts, &Guards { max_items, refuse_protected: false }).is_ok()
+    }
+
+    #[test]
+    fn a_number_allows_itself_and_not_one_more() {
+        assert!(ask(7, Some(Limit::Count(7)), true));
+        assert!(!ask(8, Some(Limit::Count(7)), true));
+    }
+
+    #[test]
+    fn a_hundred_is_the_default_only_where_nobody_can_be_asked() {
+        assert!(ask(100, None, false));
+        assert!(!ask(101, None, false));
+        assert!(ask(101, None, true));
+    }
+
+    #[test]
+    fn a_share_without_a_readable_list_refuses() {
+        assert!(!ask(1, Some(Limit::Percent(50.0)), true));
+    }
+
+    #[test]
+    fn protected_ids_refuse_only_where_that_was_asked_for() {
+        let facts = Facts { to_send: 1, protected: 1, can_ask: true };
+        assert!(guard(&facts, &Guards { max_items: None, refuse_protected: false }).is_ok());
+        assert!(guard(&facts, &Guards { max_items: None, refuse_protected: true }).is_err());
+    }
+}
