@@ -207,13 +207,12 @@ pub(super) struct Limits {
 
     /// Reading back is not built yet: only off is possible
     #[arg(long, value_name = "off", env = "BULK_REVOKE_VERIFY", value_parser = ["off"], default_value = "off")]
-    #[expect(dead_code, reason = "it has one value, which is what happens")]
-    verify: String,
+    pub(super) verify: String,
 }
 
 /// A quota, or none; apart from an option that was not given.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct QuotaArg(Option<Quota>);
+pub(super) struct QuotaArg(pub(super) Option<Quota>);
 
 fn quota_arg(text: &str) -> Result<QuotaArg, String> {
     quota(text).map(QuotaArg)
@@ -324,8 +323,8 @@ pub(super) struct SimulateArgs {
 }
 
 impl SimulateArgs {
-    /// The quota asked for; `Some(None)` is none.
-    pub(super) fn quota(&self) -> Option<Option<Quota>> {
-        self.quota.map(|quota| quota.0)
+    /// The quota asked for, if one was.
+    pub(super) const fn quota(&self) -> Option<QuotaArg> {
+        self.quota
     }
 }

@@ -6,6 +6,7 @@ use crate::auth::{AuthError, SecretError};
 use crate::graph::ClientError;
 use crate::ledger::{LedgerError, LockError};
 use crate::model::{Class, StopCause, StoppedBy, TenantStop};
+use crate::report::ReportError;
 
 /// What a script may branch on. A number that is not listed is a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,9 +115,17 @@ impl From<LedgerError> for Quit {
 impl From<LockError> for Quit {
     fn from(error: LockError) -> Self {
         match &error {
-            LockError::Held { .. } => Self::new(Exit::Locked, error.to_string()).hint("wait until it has ended, then start again"),
+            LockError::Held { .. } => {
+                Self::new(Exit::Locked, error.to_string()).hint("wait until it has ended, then start again")
+            }
             LockError::Io { .. } => Self::new(Exit::Record, error.to_string()),
         }
+    }
+}
+
+impl From<ReportError> for Quit {
+    fn from(error: ReportError) -> Self {
+        Self::new(Exit::Record, format!("failed to {error}"))
     }
 }
 

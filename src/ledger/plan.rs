@@ -171,10 +171,16 @@ impl Ledger {
         self.sql("write", self.db.execute(update, params![run.0, state_name(state)])).map(|_| ())
     }
 
-    /// Notes when a run ended and with which exit code.
-    pub fn end_run(&self, run: RunNo, at: Stamp, exit_code: u8) -> Result<(), LedgerError> {
-        let update = "UPDATE runs SET ended_at = ?2, exit_code = ?3 WHERE no = ?1";
-        self.sql("write", self.db.execute(update, params![run.0, at.0, exit_code])).map(|_| ())
+    /// Notes that a run came to its end.
+    pub fn end_run(&self, run: RunNo, state: RunState, at: Stamp) -> Result<(), LedgerError> {
+        let update = "UPDATE runs SET state = ?2, ended_at = ?3 WHERE no = ?1";
+        self.sql("write", self.db.execute(update, params![run.0, state_name(state), at.0])).map(|_| ())
+    }
+
+    /// Notes the exit code that was derived from what became of a run's items.
+    pub fn set_exit_code(&self, run: RunNo, code: u8) -> Result<(), LedgerError> {
+        let update = "UPDATE runs SET exit_code = ?2 WHERE no = ?1";
+        self.sql("write", self.db.execute(update, params![run.0, code])).map(|_| ())
     }
 }
 

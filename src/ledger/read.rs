@@ -53,6 +53,13 @@ impl Ledger {
         self.header(first)
     }
 
+    /// The head of a run by its number.
+    pub fn run(&self, run: RunNo) -> Result<RunHeader, LedgerError> {
+        let query = format!("{HEADER} WHERE no = ?1");
+        let raw = self.sql("read", self.db.query_row(&query, [run.0], raw_header))?;
+        self.header(raw).map(|(_, header)| header)
+    }
+
     fn header(&self, raw: RawHeader) -> Result<(RunNo, RunHeader), LedgerError> {
         let damaged = |error: serde_json::Error| LedgerError::Damaged(format!("run {}: {error}", raw.header.run));
         let mut header = RunHeader {

@@ -25,12 +25,7 @@ pub(super) struct Visitor {
 
 impl Service {
     /// Who asks, by a bearer that this service issued.
-    pub(super) fn visitor(
-        &mut self,
-        context: &Context,
-        origin: &str,
-        request: &Request<Bytes>,
-    ) -> Result<Visitor, Answer> {
+    pub(super) fn visitor(&mut self, context: &Context, origin: &str, request: &Request<Bytes>) -> Result<Visitor, Answer> {
         let bearer = text_header(request, "authorization")
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
@@ -38,18 +33,10 @@ impl Service {
             None => Err(Flaw::Missing),
             Some((_, token)) => self.mint.check(token.trim(), origin, context.at),
         };
-        let claims = claims.and_then(|claims| {
-            if self.dead.contains(&claims.uti) {
-                Err(Flaw::Expired)
-            } else {
-                Ok(claims)
-            }
-        });
+        let claims = claims.and_then(|claims| if self.dead.contains(&claims.uti) { Err(Flaw::Expired) } else { Ok(claims) });
         let claims = claims.map_err(|flaw| context.unauthenticated(flaw.message()))?;
-        let tenant = *self
-            .names
-            .get(&claims.tenant.to_string())
-            .ok_or_else(|| context.unauthenticated(Flaw::Foreign.message()))?;
+        let tenant =
+            *self.names.get(&claims.tenant.to_string()).ok_or_else(|| context.unauthenticated(Flaw::Foreign.message()))?;
         if let Some(entry) = self.log.entry(context.ordinal) {
             (entry.bearer, entry.tenant, entry.app) = (true, Some(claims.tenant), Some(claims.app));
         }
@@ -63,49 +50,25 @@ impl Service {
         visitor: &Visitor,
         request: &Request<Bytes>,
     ) -> Result<(), Answer> {
-        let method = if call == Call::Revoke {
-            Method::POST
-        } else {
-            Method::GET
-        };
+        let method = if call == Call::Revoke { Method::POST } else { Method::GET };
         if *request.method() != method {
             let message = format!("The method '{}' is not allowed here.", request.method());
-            return Err(context
-                .graph(405, "Request_BadRequest", &message)
-                .with("allow", method.as_str()));
+            return Err(context.graph(405, "Request_BadRequest", &message).with("allow", method.as_str()));
         }
         let has = |header: &str| request.headers().contains_key(header);
         if call == Call::Revoke && !has("content-length") && !has("transfer-encoding") {
-            return Err(Answer::text(
-                411,
-                "text/html; charset=us-ascii",
-                "<h2>Length Required</h2>",
-            ));
+            return Err(Answer::text(411, "text/html; charset=us-ascii", "<h2>Length Required</h2>"));
         }
-        let held = |wanted: &[&str]| {
-            visitor
-                .claims
-                .roles
-                .iter()
-                .any(|role| wanted.contains(&role.as_str()))
-        };
+        let held = |wanted: &[&str]| visitor.claims.roles.iter().any(|role| wanted.contains(&role.as_str()));
         match (call, collection) {
             (Call::Revoke, Some(collection)) => {
                 revoke::validate(context, collection, request)?;
                 let roles = collection.write_roles();
-                if held(roles) {
-                    Ok(())
-                } else {
-                    Err(context.forbidden(roles))
-                }
+                if held(roles) { Ok(()) } else { Err(context.forbidden(roles)) }
             }
             (_, Some(collection)) => {
                 let roles = collection.read_roles();
-                if held(roles) {
-                    Ok(())
-                } else {
-                    Err(context.forbidden(roles))
-                }
+                if held(roles) { Ok(()) } else { Err(context.forbidden(roles)) }
             }
             (_, None) if held(&["Organization.Read.All", "Directory.Read.All"]) => Ok(()),
             (_, None) => {
@@ -125,9 +88,7 @@ impl Service {
     ) -> Result<(), Answer> {
         let rules = &self.behaviour;
         let department = match collection {
-            Some(Collection::AndroidForWork | Collection::AndroidDeviceOwner) => {
-                Department::Android
-            }
+            Some(Collection::AndroidForWork | Collection::AndroidDeviceOwner) => Department::Android,
             Some(Collection::VppTokens) => Department::Vpp,
             None => Department::Directory,
         };
@@ -139,27 +100,11 @@ impl Service {
             limits.extend(quota.map(|quota| ((tenant, app, department, writes), quota)));
         };
         if call == Call::Revoke {
-            limit(
-                app,
-                true,
-                rules.hidden_write_quota.or(rules.write_quota).map(current),
-            );
-            limit(
-                None,
-                true,
-                rules
-                    .write_quota
-                    .map(|quota| current(quota.times(rules.tenant_factor))),
-            );
+            limit(app, true, rules.hidden_write_quota.or(rules.write_quota).map(current));
+            limit(None, true, rules.write_quota.map(|quota| current(quota.times(rules.tenant_factor))));
         }
         limit(app, false, rules.request_quota);
-        limit(
-            None,
-            false,
-            rules
-                .request_quota
-                .map(|quota| quota.times(rules.tenant_factor)),
-        );
+        limit(None, false, rules.request_quota.map(|quota| quota.times(rules.tenant_factor)));
         let admitted = self.ledger.admit(now, &limits, rules.throttled_counts);
         admitted.map_err(|wait| {
             let mut dice = Dice::new(self.seed, Topic::Throttle).nth(context.ordinal);
@@ -171,17 +116,12 @@ impl Service {
 
 /// A header that is text.
 pub(super) fn text_header<'a>(request: &'a Request<Bytes>, name: &str) -> Option<&'a str> {
-    request
-        .headers()
-        .get(name)
-        .and_then(|value| value.to_str().ok())
+    request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
 /// The origin by which the service was called: this machine by number or by name, nothing else.
 pub(super) fn origin(request: &Request<Bytes>) -> Option<String> {
     let host = text_header(request, "host")?;
     let name = host.split(':').next().unwrap_or_default();
-    ["127.0.0.1", "localhost"]
-        .contains(&name)
-        .then(|| format!("http://{host}"))
+    ["127.0.0.1", "localhost"].contains(&name).then(|| format!("http://{host}"))
 }

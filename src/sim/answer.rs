@@ -21,28 +21,17 @@ pub struct Answer {
 impl Answer {
     /// An answer without a body.
     pub const fn empty(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Bytes::new(),
-        }
+        Self { status, headers: Vec::new(), body: Bytes::new() }
     }
 
     /// An answer with a text of this media type.
     pub fn text(status: u16, media_type: &str, text: impl Into<String>) -> Self {
-        Self {
-            body: Bytes::from(text.into()),
-            ..Self::empty(status).with("content-type", media_type)
-        }
+        Self { body: Bytes::from(text.into()), ..Self::empty(status).with("content-type", media_type) }
     }
 
     /// A JSON answer with the media type that Graph sends.
     pub fn json(status: u16, value: &Value) -> Self {
-        Self::text(
-            status,
-            "application/json;odata.metadata=minimal;charset=utf-8",
-            value.to_string(),
-        )
+        Self::text(status, "application/json;odata.metadata=minimal;charset=utf-8", value.to_string())
     }
 
     /// The same with one more header.

@@ -55,11 +55,7 @@ pub struct UnknownScenario(pub String);
 impl fmt::Display for UnknownScenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [calm, throttled, stormy] = Scenario::ALL.map(Scenario::name);
-        write!(
-            f,
-            "unknown scenario `{}`, expected {calm}, {throttled} or {stormy}",
-            self.0
-        )
+        write!(f, "unknown scenario `{}`, expected {calm}, {throttled} or {stormy}", self.0)
     }
 }
 
@@ -69,10 +65,7 @@ impl FromStr for Scenario {
     type Err = UnknownScenario;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|scenario| scenario.name() == text)
-            .ok_or_else(|| UnknownScenario(text.to_owned()))
+        Self::ALL.into_iter().find(|scenario| scenario.name() == text).ok_or_else(|| UnknownScenario(text.to_owned()))
     }
 }
 
@@ -174,12 +167,7 @@ impl Behaviour {
 
     /// The calm one without any latency and without quotas: for tests that want an answer, and for benches.
     pub fn immediate() -> Self {
-        Self {
-            latency: Span::ZERO,
-            write_quota: None,
-            request_quota: None,
-            ..Self::calm()
-        }
+        Self { latency: Span::ZERO, write_quota: None, request_quota: None, ..Self::calm() }
     }
 
     fn calm() -> Self {
@@ -241,25 +229,13 @@ impl Behaviour {
             latency: Span::of_millis(50, 250),
             token_lifetime: Span::of_secs(60, 120),
             token_retry_after: Duration::from_secs(2),
-            token_faults: vec![
-                Fault::new(Kind::Throttle(RetryAfter::Integer)).at(0.03),
-                Fault::status(503).at(0.03),
-            ],
+            token_faults: vec![Fault::new(Kind::Throttle(RetryAfter::Integer)).at(0.03), Fault::status(503).at(0.03)],
             counting: Counting::ALL.to_vec(),
             retry_after: RetryAfter::ALL.to_vec(),
             write_faults: stormy_writes(),
             read_faults: stormy_reads(),
-            shares: Shares {
-                expired: 0.02,
-                unknown: 0.02,
-                forbidden: 0.02,
-                endless: 0.02,
-                unlisted: 0.02,
-            },
-            visibility: Visibility {
-                late: 0.25,
-                lag: Span::of_secs(1, 60),
-            },
+            shares: Shares { expired: 0.02, unknown: 0.02, forbidden: 0.02, endless: 0.02, unlisted: 0.02 },
+            visibility: Visibility { late: 0.25, lag: Span::of_secs(1, 60) },
             traces: Trace::SHOWN.to_vec(),
             vpp: Vpp {
                 pending: Span::of_secs(0, 8),
@@ -277,12 +253,7 @@ impl Behaviour {
 
 /// About a fifth of all writes, spread over everything that can happen to one.
 fn stormy_writes() -> Vec<Odds> {
-    let with_wait = || {
-        Fault::new(Kind::Status {
-            status: 503,
-            retry_after: Some(RetryAfter::Integer),
-        })
-    };
+    let with_wait = || Fault::new(Kind::Status { status: 503, retry_after: Some(RetryAfter::Integer) });
     let soon = Span::of_millis(500, 5_000);
     vec![
         Fault::status(500).at(0.012),
@@ -330,33 +301,19 @@ mod tests {
         for scenario in Scenario::ALL {
             assert_eq!(scenario.to_string().parse(), Ok(scenario));
         }
-        assert!(
-            "windy"
-                .parse::<Scenario>()
-                .unwrap_err()
-                .to_string()
-                .contains("stormy")
-        );
+        assert!("windy".parse::<Scenario>().unwrap_err().to_string().contains("stormy"));
     }
 
     #[test]
     fn about_a_fifth_of_stormy_writes_goes_wrong() {
-        let sum: f64 = Behaviour::of(Scenario::Stormy)
-            .write_faults
-            .iter()
-            .map(|odds| odds.chance)
-            .sum();
+        let sum: f64 = Behaviour::of(Scenario::Stormy).write_faults.iter().map(|odds| odds.chance).sum();
         assert!((0.18..0.22).contains(&sum), "{sum}");
     }
 
     #[test]
     fn nothing_goes_wrong_on_a_calm_day() {
         let calm = Behaviour::of(Scenario::Calm);
-        assert!(
-            calm.write_faults.is_empty()
-                && calm.read_faults.is_empty()
-                && calm.token_faults.is_empty()
-        );
+        assert!(calm.write_faults.is_empty() && calm.read_faults.is_empty() && calm.token_faults.is_empty());
         assert_eq!(calm.shares, Shares::default());
     }
 }

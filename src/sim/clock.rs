@@ -16,10 +16,7 @@ impl Clock {
     /// A clock that starts now.
     #[expect(clippy::disallowed_methods, reason = "this file is the room's clock")]
     pub(super) fn start() -> Self {
-        Self {
-            started: Instant::now(),
-            wall: Timestamp::now(),
-        }
+        Self { started: Instant::now(), wall: Timestamp::now() }
     }
 
     /// Time since the start; never goes back.

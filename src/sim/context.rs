@@ -30,37 +30,23 @@ pub(super) fn http_date(at: Timestamp) -> String {
 }
 
 /// The header Graph sends with every answer so that support can find the machine.
-const DIAGNOSTIC: &str = r#"{"ServerInfo":{"DataCenter":"Simulated West","Slice":"E","Ring":"3","ScaleUnit":"000","RoleInstance":"SIM0000000A"}}"#;
+const DIAGNOSTIC: &str =
+    r#"{"ServerInfo":{"DataCenter":"Simulated West","Slice":"E","Ring":"3","ScaleUnit":"000","RoleInstance":"SIM0000000A"}}"#;
 
 impl Context {
-    pub(super) fn new(
-        seed: u64,
-        ordinal: u64,
-        at: Timestamp,
-        client_request_id: Option<String>,
-    ) -> Self {
+    pub(super) fn new(seed: u64, ordinal: u64, at: Timestamp, client_request_id: Option<String>) -> Self {
         let request_id = Dice::new(seed, Topic::Answer).nth(ordinal).guid();
-        Self {
-            ordinal,
-            seed,
-            at,
-            request_id,
-            client_request_id,
-        }
+        Self { ordinal, seed, at, request_id, client_request_id }
     }
 
     /// A die for the wording of this exchange.
     pub(super) fn dice(&self, purpose: u64) -> Dice {
-        Dice::new(self.seed, Topic::Answer)
-            .nth(self.ordinal)
-            .nth(purpose)
+        Dice::new(self.seed, Topic::Answer).nth(self.ordinal).nth(purpose)
     }
 
     /// Adds what every answer of Graph carries.
     pub(super) fn dress(&self, answer: Answer) -> Answer {
-        let answer = answer
-            .with("request-id", self.request_id.to_string())
-            .with("x-ms-ags-diagnostic", DIAGNOSTIC);
+        let answer = answer.with("request-id", self.request_id.to_string()).with("x-ms-ags-diagnostic", DIAGNOSTIC);
         self.echo(answer)
     }
 
@@ -83,13 +69,7 @@ impl Context {
     }
 
     /// A refusal by Intune: the message is JSON in a string.
-    pub(super) fn intune(
-        &self,
-        status: u16,
-        code: &str,
-        message: &str,
-        retry_after: Option<u64>,
-    ) -> Answer {
+    pub(super) fn intune(&self, status: u16, code: &str, message: &str, retry_after: Option<u64>) -> Answer {
         let nested = json!({
             "_version": 3,
             "Message": format!(
@@ -107,11 +87,7 @@ impl Context {
 
     /// Both spellings of the inner error occur.
     fn refusal(&self, status: u16, code: &str, message: &str) -> Answer {
-        let inner = if self.dice(1).chance(0.5) {
-            "innerError"
-        } else {
-            "innererror"
-        };
+        let inner = if self.dice(1).chance(0.5) { "innerError" } else { "innererror" };
         let mut error = json!({"code": code, "message": message});
         error[inner] = json!({
             "date": self.at.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
@@ -140,12 +116,7 @@ impl Context {
 
     #[cfg(test)]
     pub(super) fn for_tests() -> Self {
-        Self::new(
-            1,
-            1,
-            "2026-11-22T04:14:00Z".parse().unwrap(),
-            Some("from-the-client".to_owned()),
-        )
+        Self::new(1, 1, "2026-11-22T04:14:00Z".parse().unwrap(), Some("from-the-client".to_owned()))
     }
 }
 
@@ -159,15 +130,9 @@ mod tests {
     fn an_intune_refusal_is_json_in_json() {
         let answer = Context::for_tests().forbidden(&["A", "B"]);
         let outer: Value = serde_json::from_slice(&answer.body).unwrap();
-        let inner: Value =
-            serde_json::from_str(outer["error"]["message"].as_str().unwrap()).unwrap();
+        let inner: Value = serde_json::from_str(outer["error"]["message"].as_str().unwrap()).unwrap();
         assert_eq!(answer.status, 403);
-        assert!(
-            inner["Message"]
-                .as_str()
-                .unwrap()
-                .contains("following scopes: A, B - Operation ID")
-        );
+        assert!(inner["Message"].as_str().unwrap().contains("following scopes: A, B - Operation ID"));
         assert_eq!(inner["RetryAfter"], Value::Null);
     }
 
@@ -175,9 +140,6 @@ mod tests {
     fn every_answer_carries_the_ids_that_support_asks_for() {
         let answer = Context::for_tests().dress(Answer::empty(204));
         let names: Vec<_> = answer.headers.iter().map(|(name, _)| *name).collect();
-        assert_eq!(
-            names,
-            ["request-id", "x-ms-ags-diagnostic", "client-request-id"]
-        );
+        assert_eq!(names, ["request-id", "x-ms-ags-diagnostic", "client-request-id"]);
     }
 }

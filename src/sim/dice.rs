@@ -96,8 +96,7 @@ impl Dice {
     pub(super) fn within(&mut self, span: Span) -> Duration {
         let width = span.to.saturating_sub(span.from);
         let nanos = u64::try_from(width.as_nanos()).unwrap_or(u64::MAX);
-        span.from
-            .saturating_add(Duration::from_nanos(self.below(nanos.saturating_add(1))))
+        span.from.saturating_add(Duration::from_nanos(self.below(nanos.saturating_add(1))))
     }
 
     /// One of the choices, or the fallback where there is none.
@@ -119,28 +118,18 @@ mod tests {
 
     #[test]
     fn the_same_question_gets_the_same_answer() {
-        let ask = || {
-            Dice::new(7, Topic::Fault)
-                .about(Uuid::from_u128(9))
-                .nth(3)
-                .roll()
-        };
+        let ask = || Dice::new(7, Topic::Fault).about(Uuid::from_u128(9)).nth(3).roll();
         assert_eq!(ask(), ask());
     }
 
     #[test]
     fn another_topic_is_another_stream() {
-        assert_ne!(
-            Dice::new(7, Topic::Fault).roll(),
-            Dice::new(7, Topic::Trace).roll()
-        );
+        assert_ne!(Dice::new(7, Topic::Fault).roll(), Dice::new(7, Topic::Trace).roll());
     }
 
     #[test]
     fn a_chance_of_a_fifth_comes_true_in_a_fifth_of_the_cases() {
-        let hits = (0..10_000)
-            .filter(|n| Dice::new(1, Topic::Fault).nth(*n).chance(0.2))
-            .count();
+        let hits = (0..10_000).filter(|n| Dice::new(1, Topic::Fault).nth(*n).chance(0.2)).count();
         assert!((1_850..2_150).contains(&hits), "{hits}");
     }
 

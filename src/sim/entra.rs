@@ -44,19 +44,10 @@ impl Service {
     }
 
     /// A token, or why not.
-    pub(super) fn token(
-        &mut self,
-        context: &Context,
-        origin: &str,
-        tenant: &str,
-        request: &Request<Bytes>,
-    ) -> Answer {
+    pub(super) fn token(&mut self, context: &Context, origin: &str, tenant: &str, request: &Request<Bytes>) -> Answer {
         match self.grant(context, origin, tenant, request) {
             Ok(claims) => {
-                self.log
-                    .entry(context.ordinal)
-                    .into_iter()
-                    .for_each(|entry| entry.app = Some(claims.app));
+                self.log.entry(context.ordinal).into_iter().for_each(|entry| entry.app = Some(claims.app));
                 let seconds = claims.expires - claims.issued;
                 let body = json!({
                     "token_type": "Bearer",
@@ -64,38 +55,27 @@ impl Service {
                     "ext_expires_in": seconds,
                     "access_token": self.mint.issue(&claims),
                 });
-                Answer::text(200, "application/json; charset=utf-8", body.to_string())
-                    .with("cache-control", "no-store, no-cache")
+                Answer::text(200, "application/json; charset=utf-8", body.to_string()).with("cache-control", "no-store, no-cache")
             }
             Err(denial) => denied(context, &denial),
         }
     }
 
-    fn grant(
-        &self,
-        context: &Context,
-        origin: &str,
-        tenant: &str,
-        request: &Request<Bytes>,
-    ) -> Result<Claims, Denial> {
+    fn grant(&self, context: &Context, origin: &str, tenant: &str, request: &Request<Bytes>) -> Result<Claims, Denial> {
         let form = std::str::from_utf8(request.body()).unwrap_or_default();
         let given = |name: &str| query::value(form, name).filter(|value| !value.is_empty());
         let missing = |name: &str| {
             let text = format!("The request body must contain the following parameter: '{name}'.");
             (400, "invalid_request", 900_144, text)
         };
-        let id = self
-            .directory(tenant)
-            .ok_or_else(|| unknown_tenant(tenant, "invalid_request"))?;
+        let id = self.directory(tenant).ok_or_else(|| unknown_tenant(tenant, "invalid_request"))?;
         let grant = given("grant_type").ok_or_else(|| missing("grant_type"))?;
         if grant != "client_credentials" {
             let text = format!("The app requested an unsupported grant type '{grant}'.");
             return Err((400, "unsupported_grant_type", 70_003, text));
         }
         let basic = basic(request);
-        let client = given("client_id")
-            .map(String::from)
-            .or_else(|| basic.as_ref().map(|(id, _)| id.clone()));
+        let client = given("client_id").map(String::from).or_else(|| basic.as_ref().map(|(id, _)| id.clone()));
         let client = client.ok_or_else(|| missing("client_id"))?;
         let app = Uuid::parse_str(&client).ok().filter(|app| self.knows(*app)).ok_or_else(|| {
             let text = format!("Application with identifier '{client}' was not found in the directory '{id}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.");
@@ -103,14 +83,11 @@ impl Service {
         })?;
         let scope = given("scope").ok_or_else(|| missing("scope"))?;
         if scope != format!("{origin}/.default") {
-            let text = format!(
-                "The provided value for the input parameter 'scope' is not valid. The scope {scope} is not valid."
-            );
+            let text =
+                format!("The provided value for the input parameter 'scope' is not valid. The scope {scope} is not valid.");
             return Err((400, "invalid_scope", 70_011, text));
         }
-        let secret = given("client_secret")
-            .map(String::from)
-            .or_else(|| basic.map(|(_, secret)| secret));
+        let secret = given("client_secret").map(String::from).or_else(|| basic.map(|(_, secret)| secret));
         let secret = secret.ok_or_else(|| {
             let text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
             (401, "invalid_client", 7_000_218, text.to_owned())
@@ -126,9 +103,7 @@ impl Service {
 
     fn claims(&self, context: &Context, origin: &str, tenant: Uuid, app: Uuid) -> Claims {
         let mut dice = Dice::new(self.seed, Topic::Token).nth(context.ordinal);
-        let lifetime = dice
-            .within(self.behaviour.token_lifetime)
-            .max(Duration::from_secs(1));
+        let lifetime = dice.within(self.behaviour.token_lifetime).max(Duration::from_secs(1));
         let issued = context.at.as_second();
         Claims {
             tenant,
@@ -142,10 +117,7 @@ impl Service {
     }
 
     fn knows(&self, app: Uuid) -> bool {
-        self.behaviour
-            .apps
-            .as_ref()
-            .is_none_or(|apps| apps.contains(&app))
+        self.behaviour.apps.as_ref().is_none_or(|apps| apps.contains(&app))
     }
 
     /// What Entra answers when it is throttled or broken. For client credentials its 429 is plain text
@@ -154,23 +126,12 @@ impl Service {
         match kind {
             Kind::Throttle(_) => {
                 let seconds = self.behaviour.token_retry_after.as_secs();
-                Some(
-                    Answer::text(429, "text/plain", "Too Many Requests")
-                        .with("retry-after", seconds.to_string()),
-                )
+                Some(Answer::text(429, "text/plain", "Too Many Requests").with("retry-after", seconds.to_string()))
             }
-            Kind::Status { status, .. } => Some(Answer::text(
-                *status,
-                "text/html",
-                "<html><body>Service unavailable</body></html>",
-            )),
-            Kind::TokenExpired
-            | Kind::None
-            | Kind::Slow(_)
-            | Kind::Page
-            | Kind::Hang
-            | Kind::Cut
-            | Kind::Canned(_) => None,
+            Kind::Status { status, .. } => {
+                Some(Answer::text(*status, "text/html", "<html><body>Service unavailable</body></html>"))
+            }
+            Kind::TokenExpired | Kind::None | Kind::Slow(_) | Kind::Page | Kind::Hang | Kind::Cut | Kind::Canned(_) => None,
         }
     }
 }
@@ -186,25 +147,16 @@ fn unknown_tenant(tenant: &str, error: &'static str) -> Denial {
 fn basic(request: &Request<Bytes>) -> Option<(String, String)> {
     let header = request.headers().get("authorization")?.to_str().ok()?;
     let (scheme, credentials) = header.split_once(' ')?;
-    let decoded = STANDARD
-        .decode(credentials.trim())
-        .ok()
-        .filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let decoded = STANDARD.decode(credentials.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     let text = String::from_utf8(decoded).ok()?;
     let (name, secret) = text.split_once(':')?;
-    Some((
-        query::decode(name).into_owned(),
-        query::decode(secret).into_owned(),
-    ))
+    Some((query::decode(name).into_owned(), query::decode(secret).into_owned()))
 }
 
 fn denied(context: &Context, (status, error, number, text): &Denial) -> Answer {
     let timestamp = context.at.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
     let trace = context.request_id.to_string();
-    let correlation = context
-        .client_request_id
-        .clone()
-        .unwrap_or_else(|| trace.clone());
+    let correlation = context.client_request_id.clone().unwrap_or_else(|| trace.clone());
     let body = json!({
         "error": error,
         "error_description": format!(

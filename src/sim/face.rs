@@ -42,19 +42,14 @@ impl Face<'_> {
         };
         match select {
             Some(names) => names.iter().for_each(|name| put(name)),
-            None => properties(self.collection)
-                .iter()
-                .filter(|name| !hidden(name))
-                .for_each(|name| put(name)),
+            None => properties(self.collection).iter().filter(|name| !hidden(name)).for_each(|name| put(name)),
         }
         object
     }
 
     /// A die for this property of this object.
     fn dice(&self, purpose: u64) -> Dice {
-        Dice::new(self.seed, Topic::Face)
-            .about(self.record.id)
-            .nth(purpose)
+        Dice::new(self.seed, Topic::Face).about(self.record.id).nth(purpose)
     }
 
     /// The value; `None` where the service leaves the property out.
@@ -71,9 +66,7 @@ impl Face<'_> {
             "roleScopeTagIds" => json!(["0"]),
             _ => match self.collection {
                 Collection::VppTokens => self.vpp_property(name)?,
-                Collection::AndroidForWork | Collection::AndroidDeviceOwner => {
-                    self.android_property(name)?
-                }
+                Collection::AndroidForWork | Collection::AndroidDeviceOwner => self.android_property(name)?,
             },
         })
     }
@@ -140,9 +133,7 @@ impl Face<'_> {
         let rules = &self.behaviour.vpp;
         let mut entries = Vec::new();
         if self.dice(7).chance(rules.history) {
-            entries.push(vpp::old_entry(self.start, self.dice(8), |at| {
-                self.stamp(at)
-            }));
+            entries.push(vpp::old_entry(self.start, self.dice(8), |at| self.stamp(at)));
         }
         let seen = self.actions.iter().filter(|action| action.seen(self.now));
         entries.extend(seen.map(|action| action.entry(self.now, |at| self.since(at))));
@@ -172,8 +163,7 @@ impl Face<'_> {
         let Some(at) = self.revoked() else {
             return self.expiry_unrevoked();
         };
-        let past =
-            || json!(self.stamp(self.start + at - self.dice(10).within(Span::of_secs(60, 86_400))));
+        let past = || json!(self.stamp(self.start + at - self.dice(10).within(Span::of_secs(60, 86_400))));
         Some(match self.trace() {
             Trace::ExpiryNow | Trace::TokenEmptied => json!(self.since(at)),
             Trace::ExpiryPast | Trace::TokenReplaced => past(),
@@ -187,9 +177,7 @@ impl Face<'_> {
     fn expiry_unrevoked(&self) -> Option<Value> {
         let issues = u32::from(self.record.issues);
         if issues > 0 {
-            return Some(json!(
-                self.stamp(self.start + self.days(5, 2, 89) + DAY * 90 * issues)
-            ));
+            return Some(json!(self.stamp(self.start + self.days(5, 2, 89) + DAY * 90 * issues)));
         }
         if self.record.standing == Standing::Expired {
             return Some(self.ago(5, 1, 60));
@@ -225,8 +213,7 @@ impl Face<'_> {
     }
 
     fn days(&self, purpose: u64, from: u64, to: u64) -> Duration {
-        self.dice(purpose)
-            .within(Span::of_secs(from * DAY.as_secs(), to * DAY.as_secs()))
+        self.dice(purpose).within(Span::of_secs(from * DAY.as_secs(), to * DAY.as_secs()))
     }
 
     /// A time so many days, and half an hour, before the start.

@@ -77,18 +77,12 @@ pub struct Fault {
 impl Fault {
     /// A fault of this kind without any effect.
     pub const fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            effect: Effect::Never,
-        }
+        Self { kind, effect: Effect::Never }
     }
 
     /// A server error without `Retry-After` and without any effect.
     pub const fn status(status: u16) -> Self {
-        Self::new(Kind::Status {
-            status,
-            retry_after: None,
-        })
+        Self::new(Kind::Status { status, retry_after: None })
     }
 
     /// An answer prepared by a test, without any effect.
@@ -99,27 +93,18 @@ impl Fault {
     /// The same, but the effect has happened.
     #[must_use]
     pub fn after_effect(self) -> Self {
-        Self {
-            effect: Effect::Before,
-            ..self
-        }
+        Self { effect: Effect::Before, ..self }
     }
 
     /// The same, and the effect happens so much later.
     #[must_use]
     pub fn with_late_effect(self, by: Span) -> Self {
-        Self {
-            effect: Effect::Later(by),
-            ..self
-        }
+        Self { effect: Effect::Later(by), ..self }
     }
 
     /// The same with a chance in `0.0..=1.0`.
     pub fn at(self, chance: f64) -> Odds {
-        Odds {
-            fault: self,
-            chance,
-        }
+        Odds { fault: self, chance }
     }
 }
 
@@ -202,69 +187,41 @@ pub struct Rule {
 impl Rule {
     /// Matches everything, always.
     pub const fn always(fault: Fault) -> Self {
-        Self {
-            call: None,
-            collection: None,
-            id: None,
-            nth: None,
-            times: None,
-            fault,
-        }
+        Self { call: None, collection: None, id: None, nth: None, times: None, fault }
     }
 
     /// Matches every request of this kind.
     pub const fn on(call: Call, fault: Fault) -> Self {
-        Self {
-            call: Some(call),
-            collection: None,
-            id: None,
-            nth: None,
-            times: None,
-            fault,
-        }
+        Self { call: Some(call), collection: None, id: None, nth: None, times: None, fault }
     }
 
     /// Only this object.
     #[must_use]
     pub fn of(self, id: Uuid) -> Self {
-        Self {
-            id: Some(id),
-            ..self
-        }
+        Self { id: Some(id), ..self }
     }
 
     /// Only in this collection.
     #[must_use]
     pub fn within(self, collection: Collection) -> Self {
-        Self {
-            collection: Some(collection),
-            ..self
-        }
+        Self { collection: Some(collection), ..self }
     }
 
     /// Only the nth such request for that object.
     #[must_use]
     pub fn nth(self, nth: u32) -> Self {
-        Self {
-            nth: Some(nth),
-            ..self
-        }
+        Self { nth: Some(nth), ..self }
     }
 
     /// At most so often.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
-        Self {
-            times: Some(times),
-            ..self
-        }
+        Self { times: Some(times), ..self }
     }
 
     pub(super) fn matches(&self, target: &Target) -> bool {
         self.call.is_none_or(|call| call == target.call)
-            && self
-                .collection
-                .is_none_or(|collection| Some(collection) == target.collection)
+            && self.collection.is_none_or(|collection| Some(collection) == target.collection)
             && self.id.is_none_or(|id| Some(id) == target.id)
             && self.nth.is_none_or(|nth| nth == target.nth)
     }
@@ -284,12 +241,6 @@ pub(super) struct Target {
 impl Target {
     /// A call as such.
     pub(super) const fn new(tenant: u16, call: Call) -> Self {
-        Self {
-            tenant,
-            call,
-            collection: None,
-            id: None,
-            nth: 0,
-        }
+        Self { tenant, call, collection: None, id: None, nth: 0 }
     }
 }

@@ -62,10 +62,7 @@ fn as_millis<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S:
 }
 
 #[expect(clippy::ref_option, reason = "serde hands the field over by reference")]
-fn as_some_millis<S: Serializer>(
-    value: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn as_some_millis<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => as_millis(value, serializer),
         None => serializer.serialize_none(),
@@ -82,22 +79,12 @@ fn as_text<S: Serializer>(value: &Option<Uuid>, serializer: S) -> Result<S::Ok, 
 
 impl LogEntry {
     /// The outside of a request.
-    pub(super) fn of(
-        ordinal: u64,
-        arrived: Duration,
-        call: Option<Call>,
-        request: &Request<Bytes>,
-    ) -> Self {
+    pub(super) fn of(ordinal: u64, arrived: Duration, call: Option<Call>, request: &Request<Bytes>) -> Self {
         let wanted = |name: &str| {
-            matches!(
-                name,
-                "accept" | "content-length" | "content-type" | "user-agent" | "client-request-id"
-            ) || name.starts_with("x-ms-")
+            matches!(name, "accept" | "content-length" | "content-type" | "user-agent" | "client-request-id")
+                || name.starts_with("x-ms-")
         };
-        let headers = request
-            .headers()
-            .iter()
-            .filter(|(name, _)| wanted(name.as_str()));
+        let headers = request.headers().iter().filter(|(name, _)| wanted(name.as_str()));
         let secret = call == Some(Call::Token);
         Self {
             ordinal,
@@ -106,18 +93,9 @@ impl LogEntry {
             path: request.uri().path().to_owned(),
             query: request.uri().query().map(str::to_owned),
             headers: headers
-                .map(|(name, value)| {
-                    (
-                        name.to_string(),
-                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                    )
-                })
+                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
                 .collect(),
-            body: if secret {
-                String::new()
-            } else {
-                String::from_utf8_lossy(request.body()).into_owned()
-            },
+            body: if secret { String::new() } else { String::from_utf8_lossy(request.body()).into_owned() },
             ..Self::default()
         }
     }
@@ -132,10 +110,7 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn new(on: bool) -> Self {
-        Self {
-            on,
-            entries: Vec::new(),
-        }
+        Self { on, entries: Vec::new() }
     }
 
     pub(super) fn entries(&self) -> &[LogEntry] {
@@ -168,32 +143,19 @@ impl Log {
 
     /// The entry of a request.
     pub(super) fn entry(&mut self, ordinal: u64) -> Option<&mut LogEntry> {
-        self.entries
-            .get_mut(usize::try_from(ordinal.checked_sub(1)?).ok()?)
+        self.entries.get_mut(usize::try_from(ordinal.checked_sub(1)?).ok()?)
     }
 }
 
 /// The largest number of POSTs for one object that were open at the same time.
 pub fn max_in_flight(log: &[LogEntry], collection: Collection, id: Uuid) -> usize {
-    let posts = log.iter().filter(|entry| {
-        entry.method == "POST" && entry.collection == Some(collection) && entry.id == Some(id)
-    });
-    let mut turns: Vec<(Duration, bool)> = posts
-        .flat_map(|entry| {
-            [
-                (entry.arrived, true),
-                (entry.closed.unwrap_or(Duration::MAX), false),
-            ]
-        })
-        .collect();
+    let posts = log.iter().filter(|entry| entry.method == "POST" && entry.collection == Some(collection) && entry.id == Some(id));
+    let mut turns: Vec<(Duration, bool)> =
+        posts.flat_map(|entry| [(entry.arrived, true), (entry.closed.unwrap_or(Duration::MAX), false)]).collect();
     turns.sort_unstable();
     let (mut open, mut most) = (0_usize, 0);
     for (_, opens) in turns {
-        open = if opens {
-            open + 1
-        } else {
-            open.saturating_sub(1)
-        };
+        open = if opens { open + 1 } else { open.saturating_sub(1) };
         most = most.max(open);
     }
     most
@@ -219,10 +181,7 @@ mod tests {
         let most = |log: &[LogEntry]| max_in_flight(log, Collection::VppTokens, Uuid::nil());
         assert_eq!(most(&[post(0, Some(5)), post(6, Some(9))]), 1);
         assert_eq!(most(&[post(0, Some(5)), post(5, Some(9))]), 1);
-        assert_eq!(
-            most(&[post(0, None), post(6, Some(9)), post(7, Some(8))]),
-            3
-        );
+        assert_eq!(most(&[post(0, None), post(6, Some(9)), post(7, Some(8))]), 3);
         assert_eq!(most(&[]), 0);
     }
 
@@ -235,9 +194,6 @@ mod tests {
             .unwrap();
         let entry = LogEntry::of(1, Duration::ZERO, Some(Call::Token), &request);
         let json = serde_json::to_string(&entry).unwrap();
-        assert!(
-            json.contains("application/json") && !json.contains("HIDDEN"),
-            "{json}"
-        );
+        assert!(json.contains("application/json") && !json.contains("HIDDEN"), "{json}");
     }
 }

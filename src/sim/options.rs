@@ -21,19 +21,13 @@ pub enum Collection {
 
 impl Collection {
     /// All of them, in a fixed order.
-    pub const ALL: [Self; 3] = [
-        Self::AndroidForWork,
-        Self::AndroidDeviceOwner,
-        Self::VppTokens,
-    ];
+    pub const ALL: [Self; 3] = [Self::AndroidForWork, Self::AndroidDeviceOwner, Self::VppTokens];
 
     /// The two path segments below the version.
     pub const fn segments(self) -> (&'static str, &'static str) {
         match self {
             Self::AndroidForWork => ("deviceManagement", "androidForWorkEnrollmentProfiles"),
-            Self::AndroidDeviceOwner => {
-                ("deviceManagement", "androidDeviceOwnerEnrollmentProfiles")
-            }
+            Self::AndroidDeviceOwner => ("deviceManagement", "androidDeviceOwnerEnrollmentProfiles"),
             Self::VppTokens => ("deviceAppManagement", "vppTokens"),
         }
     }
@@ -58,23 +52,17 @@ impl Collection {
     /// Any one of these application permissions allows the action (Graph Explorer's permission data, 2026-08).
     pub(super) const fn write_roles(self) -> &'static [&'static str] {
         match self {
-            Self::AndroidForWork | Self::AndroidDeviceOwner => {
-                &["DeviceManagementConfiguration.ReadWrite.All"]
-            }
-            Self::VppTokens => &[
-                "DeviceManagementServiceConfig.ReadWrite.All",
-                "DeviceManagementConfiguration.ReadWrite.All",
-            ],
+            Self::AndroidForWork | Self::AndroidDeviceOwner => &["DeviceManagementConfiguration.ReadWrite.All"],
+            Self::VppTokens => &["DeviceManagementServiceConfig.ReadWrite.All", "DeviceManagementConfiguration.ReadWrite.All"],
         }
     }
 
     /// Any one of these application permissions allows reading (same data).
     pub(super) const fn read_roles(self) -> &'static [&'static str] {
         match self {
-            Self::AndroidForWork | Self::AndroidDeviceOwner => &[
-                "DeviceManagementConfiguration.Read.All",
-                "DeviceManagementConfiguration.ReadWrite.All",
-            ],
+            Self::AndroidForWork | Self::AndroidDeviceOwner => {
+                &["DeviceManagementConfiguration.Read.All", "DeviceManagementConfiguration.ReadWrite.All"]
+            }
             Self::VppTokens => &[
                 "DeviceManagementServiceConfig.Read.All",
                 "DeviceManagementServiceConfig.ReadWrite.All",
@@ -131,14 +119,7 @@ pub struct Options {
 impl Options {
     /// Any port, seed 1, the secret `simulated`, no tenants and no objects.
     pub fn new(behaviour: Behaviour) -> Self {
-        Self {
-            port: 0,
-            seed: 1,
-            behaviour,
-            tenants: Vec::new(),
-            objects: Vec::new(),
-            secret: "simulated".to_owned(),
-        }
+        Self { port: 0, seed: 1, behaviour, tenants: Vec::new(), objects: Vec::new(), secret: "simulated".to_owned() }
     }
 
     /// The same with the behaviour of a scenario.

@@ -12,9 +12,7 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, s
 
 /// The first value of this name.
 pub(super) fn value<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    pairs(text)
-        .find(|(found, _)| found == name)
-        .map(|(_, value)| value)
+    pairs(text).find(|(found, _)| found == name).map(|(_, value)| value)
 }
 
 /// Undoes form encoding; what is not an escape stays as it is.
@@ -42,9 +40,7 @@ pub(super) fn decode(text: &str) -> Cow<'_, str> {
 }
 
 fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// Encodes one value so that it survives in a query: everything but letters, digits and `-._~,`.
@@ -70,10 +66,7 @@ mod tests {
 
     #[test]
     fn an_encoded_dollar_is_a_dollar() {
-        assert_eq!(
-            value("%24top=5&%24select=id%2CdisplayName", "$select").unwrap(),
-            "id,displayName"
-        );
+        assert_eq!(value("%24top=5&%24select=id%2CdisplayName", "$select").unwrap(), "id,displayName");
     }
 
     #[test]

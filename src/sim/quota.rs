@@ -26,17 +26,11 @@ impl Quota {
     }
 
     pub(super) fn times(self, factor: NonZeroU32) -> Self {
-        Self {
-            count: self.count.saturating_mul(factor),
-            ..self
-        }
+        Self { count: self.count.saturating_mul(factor), ..self }
     }
 
     pub(super) fn halved(self) -> Self {
-        Self {
-            count: NonZeroU32::new(self.count.get() / 2).unwrap_or(NonZeroU32::MIN),
-            ..self
-        }
+        Self { count: NonZeroU32::new(self.count.get() / 2).unwrap_or(NonZeroU32::MIN), ..self }
     }
 
     fn per(self) -> Duration {
@@ -73,10 +67,7 @@ impl Counter {
         match counting {
             Counting::Sliding => Self::Sliding(VecDeque::new()),
             Counting::Fixed => Self::Fixed { window: 0, used: 0 },
-            Counting::Bucket => Self::Bucket {
-                tokens: f64::from(quota.count.get()),
-                at: now,
-            },
+            Counting::Bucket => Self::Bucket { tokens: f64::from(quota.count.get()), at: now },
         }
     }
 
@@ -88,12 +79,8 @@ impl Counter {
                 while times.front().is_some_and(|time| *time + per <= now) {
                     times.pop_front();
                 }
-                let surplus = times
-                    .len()
-                    .checked_sub(usize::try_from(limit).unwrap_or(usize::MAX))?;
-                times
-                    .get(surplus)
-                    .map(|time| (*time + per).saturating_sub(now))
+                let surplus = times.len().checked_sub(usize::try_from(limit).unwrap_or(usize::MAX))?;
+                times.get(surplus).map(|time| (*time + per).saturating_sub(now))
             }
             Self::Fixed { window, used } => {
                 let current = now.as_nanos() / per.as_nanos();
@@ -101,13 +88,11 @@ impl Counter {
                     (*window, *used) = (current, 0);
                 }
                 let rest = per.as_nanos() - now.as_nanos() % per.as_nanos();
-                (*used >= limit)
-                    .then(|| Duration::from_nanos(u64::try_from(rest).unwrap_or(u64::MAX)))
+                (*used >= limit).then(|| Duration::from_nanos(u64::try_from(rest).unwrap_or(u64::MAX)))
             }
             Self::Bucket { tokens, at } => {
                 let rate = f64::from(limit) / per.as_secs_f64();
-                *tokens =
-                    (*tokens + now.saturating_sub(*at).as_secs_f64() * rate).min(f64::from(limit));
+                *tokens = (*tokens + now.saturating_sub(*at).as_secs_f64() * rate).min(f64::from(limit));
                 *at = now;
                 (*tokens < 1.0).then(|| Duration::from_secs_f64((1.0 - *tokens) / rate))
             }
@@ -150,27 +135,15 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new(counting: Counting, offset: Duration) -> Self {
-        Self {
-            counting,
-            offset,
-            counters: HashMap::new(),
-        }
+        Self { counting, offset, counters: HashMap::new() }
     }
 
     /// Counts one request against several limits at once; the longest wait where any is reached.
-    pub(super) fn admit(
-        &mut self,
-        now: Duration,
-        limits: &[(Account, Quota)],
-        refused_count: bool,
-    ) -> Result<(), Duration> {
+    pub(super) fn admit(&mut self, now: Duration, limits: &[(Account, Quota)], refused_count: bool) -> Result<(), Duration> {
         let now = now + self.offset;
         let mut wait = None;
         for (account, quota) in limits {
-            let counter = self
-                .counters
-                .entry(*account)
-                .or_insert_with(|| Counter::new(self.counting, *quota, now));
+            let counter = self.counters.entry(*account).or_insert_with(|| Counter::new(self.counting, *quota, now));
             wait = wait.max(counter.wait(now, *quota));
         }
         if wait.is_none() || refused_count {
@@ -190,34 +163,16 @@ mod tests {
 
     const ACCOUNT: Account = (0, None, Department::Android, true);
 
-    fn admitted(
-        counting: Counting,
-        refused_count: bool,
-        times_ms: impl Iterator<Item = u64>,
-    ) -> usize {
+    fn admitted(counting: Counting, refused_count: bool, times_ms: impl Iterator<Item = u64>) -> usize {
         let mut ledger = Ledger::new(counting, Duration::ZERO);
         let quota = Quota::new(5, Duration::from_secs(1)).unwrap();
-        times_ms
-            .filter(|ms| {
-                ledger
-                    .admit(
-                        Duration::from_millis(*ms),
-                        &[(ACCOUNT, quota)],
-                        refused_count,
-                    )
-                    .is_ok()
-            })
-            .count()
+        times_ms.filter(|ms| ledger.admit(Duration::from_millis(*ms), &[(ACCOUNT, quota)], refused_count).is_ok()).count()
     }
 
     #[test]
     fn no_way_of_counting_admits_more_than_the_quota_at_once() {
         for counting in Counting::ALL {
-            assert_eq!(
-                admitted(counting, false, std::iter::repeat_n(10, 20)),
-                5,
-                "{counting:?}"
-            );
+            assert_eq!(admitted(counting, false, std::iter::repeat_n(10, 20)), 5, "{counting:?}");
         }
     }
 
@@ -238,10 +193,7 @@ mod tests {
             for _ in 0..50 {
                 if let Err(wait) = ledger.admit(now, &[(ACCOUNT, quota)], false) {
                     now += wait + Duration::from_nanos(1);
-                    assert!(
-                        ledger.admit(now, &[(ACCOUNT, quota)], false).is_ok(),
-                        "{counting:?}"
-                    );
+                    assert!(ledger.admit(now, &[(ACCOUNT, quota)], false).is_ok(), "{counting:?}");
                 }
             }
         }

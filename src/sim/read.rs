@@ -42,10 +42,7 @@ impl Look<'_> {
         let Some(select) = query::value(self.query, "$select") else {
             return Ok(None);
         };
-        let names: Vec<String> = select
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .collect();
+        let names: Vec<String> = select.split(',').map(|name| name.trim().to_owned()).collect();
         match names.iter().find(|name| !known.contains(&name.as_str())) {
             None => Ok(Some(names)),
             Some(name) => Err(self.bad_request(&format!(
@@ -59,9 +56,7 @@ impl Look<'_> {
         let unknown = query::pairs(self.query)
             .map(|(name, _)| name)
             .find(|name| name.starts_with('$') && !allowed.contains(&name.as_ref()));
-        unknown.map_or(Ok(()), |name| {
-            Err(self.bad_request(&format!("The query option '{name}' is not supported here.")))
-        })
+        unknown.map_or(Ok(()), |name| Err(self.bad_request(&format!("The query option '{name}' is not supported here."))))
     }
 
     fn bad_request(&self, message: &str) -> Answer {
@@ -81,22 +76,13 @@ impl Service {
                 .parse::<usize>()
                 .ok()
                 .filter(|top| *top > 0)
-                .ok_or_else(|| {
-                    look.bad_request(&format!(
-                        "Invalid value '{text}' for $top query option found."
-                    ))
-                })?,
+                .ok_or_else(|| look.bad_request(&format!("Invalid value '{text}' for $top query option found.")))?,
         };
         let start = match query::value(look.query, "$skiptoken") {
             None => 0,
-            Some(token) => {
-                unseal(&token, collection).ok_or_else(|| look.bad_request("Invalid skip token."))?
-            }
+            Some(token) => unseal(&token, collection).ok_or_else(|| look.bad_request("Invalid skip token."))?,
         };
-        let mut listed = self
-            .store
-            .from(look.tenant, collection, start)
-            .filter(|(_, _, record)| self.is_listed(record.id));
+        let mut listed = self.store.from(look.tenant, collection, start).filter(|(_, _, record)| self.is_listed(record.id));
         let mut values = Vec::new();
         let mut next = None;
         for (position, place, record) in listed.by_ref() {
@@ -104,23 +90,15 @@ impl Service {
                 next = Some(position);
                 break;
             }
-            values.push(Value::from(
-                self.face(look, collection, place, record)
-                    .render(select.as_deref()),
-            ));
+            values.push(Value::from(self.face(look, collection, place, record).render(select.as_deref())));
         }
         let (area, name) = collection.segments();
         let mut body = Map::new();
-        body.insert(
-            "@odata.context".to_owned(),
-            json!(format!("{}/beta/$metadata#{area}/{name}", look.origin)),
-        );
+        body.insert("@odata.context".to_owned(), json!(format!("{}/beta/$metadata#{area}/{name}", look.origin)));
         if let Some(next) = next {
             // Writing to a string cannot fail.
             let mut link = format!("{}/beta/{area}/{name}?", look.origin);
-            for (option, value) in
-                query::pairs(look.query).filter(|(option, _)| option != "$skiptoken")
-            {
+            for (option, value) in query::pairs(look.query).filter(|(option, _)| option != "$skiptoken") {
                 let _ = write!(link, "{option}={}&", query::encode(&value));
             }
             let _ = write!(link, "$skiptoken={}", seal(collection, next));
@@ -131,21 +109,14 @@ impl Service {
     }
 
     /// One object.
-    pub(super) fn get(
-        &self,
-        look: &Look<'_>,
-        collection: Collection,
-        id: Uuid,
-    ) -> Result<Answer, Answer> {
+    pub(super) fn get(&self, look: &Look<'_>, collection: Collection, id: Uuid) -> Result<Answer, Answer> {
         look.only(&["$select"])?;
         let select = look.select(schema::properties(collection), collection.type_name())?;
         let found = self.store.place(look.tenant, collection, id);
         let (place, record) = found
             .and_then(|place| Some((place, self.store.known(place)?)))
             .ok_or_else(|| not_found(look.context, collection, id))?;
-        let mut object = self
-            .face(look, collection, place, record)
-            .render(select.as_deref());
+        let mut object = self.face(look, collection, place, record).render(select.as_deref());
         let (area, name) = collection.segments();
         let context = format!("{}/beta/$metadata#{area}/{name}/$entity", look.origin);
         object.insert("@odata.context".to_owned(), json!(context));
@@ -175,38 +146,23 @@ impl Service {
             .collect();
         let mut record = Map::from_iter([
             ("id".to_owned(), json!(tenant.id.to_string())),
-            (
-                "displayName".to_owned(),
-                json!(format!("Simulated tenant {:08x}", tenant.id.as_fields().0)),
-            ),
+            ("displayName".to_owned(), json!(format!("Simulated tenant {:08x}", tenant.id.as_fields().0))),
             ("verifiedDomains".to_owned(), Value::from(domains)),
         ]);
         if let Some(names) = select {
             record.retain(|name, _| names.contains(name));
         }
         let context = format!("{}/beta/$metadata#organization", look.origin);
-        Ok(Answer::json(
-            200,
-            &json!({"@odata.context": context, "value": [record]}),
-        ))
+        Ok(Answer::json(200, &json!({"@odata.context": context, "value": [record]})))
     }
 
-    fn face<'a>(
-        &'a self,
-        look: &Look<'_>,
-        collection: Collection,
-        place: Place,
-        record: &'a Record,
-    ) -> Face<'a> {
+    fn face<'a>(&'a self, look: &Look<'_>, collection: Collection, place: Place, record: &'a Record) -> Face<'a> {
         Face {
             seed: self.seed,
             behaviour: &self.behaviour,
             start: self.start,
             now: look.now,
-            tenant: self
-                .tenants
-                .get(usize::from(look.tenant))
-                .map_or(Uuid::nil(), |tenant| tenant.id),
+            tenant: self.tenants.get(usize::from(look.tenant)).map_or(Uuid::nil(), |tenant| tenant.id),
             collection,
             record,
             actions: self.store.actions(place),
@@ -214,9 +170,7 @@ impl Service {
     }
 
     fn is_listed(&self, id: Uuid) -> bool {
-        !Dice::new(self.seed, Topic::Listing)
-            .about(id)
-            .chance(self.behaviour.shares.unlisted)
+        !Dice::new(self.seed, Topic::Listing).about(id).chance(self.behaviour.shares.unlisted)
     }
 }
 
@@ -228,8 +182,5 @@ fn seal(collection: Collection, position: usize) -> String {
 fn unseal(token: &str, collection: Collection) -> Option<usize> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
     let (name, position) = text.split_once(':')?;
-    position
-        .parse()
-        .ok()
-        .filter(|_| name == collection.segments().1)
+    position.parse().ok().filter(|_| name == collection.segments().1)
 }

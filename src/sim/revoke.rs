@@ -42,39 +42,19 @@ pub struct Revocation {
 }
 
 /// Refuses what is no request to revoke at all.
-pub(super) fn validate(
-    context: &Context,
-    collection: Collection,
-    request: &Request<Bytes>,
-) -> Result<(), Answer> {
+pub(super) fn validate(context: &Context, collection: Collection, request: &Request<Bytes>) -> Result<(), Answer> {
     match collection {
-        Collection::AndroidForWork | Collection::AndroidDeviceOwner
-            if request.body().is_empty() =>
-        {
-            Ok(())
+        Collection::AndroidForWork | Collection::AndroidDeviceOwner if request.body().is_empty() => Ok(()),
+        Collection::AndroidForWork | Collection::AndroidDeviceOwner => {
+            Err(context.graph(400, "BadRequest", "The action 'revokeToken' does not take a request body."))
         }
-        Collection::AndroidForWork | Collection::AndroidDeviceOwner => Err(context.graph(
-            400,
-            "BadRequest",
-            "The action 'revokeToken' does not take a request body.",
-        )),
         Collection::VppTokens => {
-            let media_type = request
-                .headers()
-                .get("content-type")
-                .and_then(|value| value.to_str().ok());
+            let media_type = request.headers().get("content-type").and_then(|value| value.to_str().ok());
             let is_json = media_type.is_some_and(|value| {
-                value
-                    .split(';')
-                    .next()
-                    .is_some_and(|base| base.trim().eq_ignore_ascii_case("application/json"))
+                value.split(';').next().is_some_and(|base| base.trim().eq_ignore_ascii_case("application/json"))
             });
-            if is_json {
-                parameters(request.body())
-            } else {
-                Err("The content type must be application/json.".to_owned())
-            }
-            .map_err(|message| context.graph(400, "BadRequest", &message))
+            if is_json { parameters(request.body()) } else { Err("The content type must be application/json.".to_owned()) }
+                .map_err(|message| context.graph(400, "BadRequest", &message))
         }
     }
 }
@@ -85,33 +65,19 @@ fn parameters(body: &[u8]) -> Result<(), String> {
         return Err("Unable to read JSON request payload.".to_owned());
     };
     let expected = ["notifyManagedDevices", "revokeUntrackedLicenses"];
-    if let Some(name) = expected
-        .iter()
-        .find(|name| !given.get(**name).is_some_and(Value::is_boolean))
-    {
-        return Err(format!(
-            "The parameter '{name}' is missing or not of the type 'Edm.Boolean'."
-        ));
+    if let Some(name) = expected.iter().find(|name| !given.get(**name).is_some_and(Value::is_boolean)) {
+        return Err(format!("The parameter '{name}' is missing or not of the type 'Edm.Boolean'."));
     }
     given
         .keys()
         .find(|name| !expected.contains(&name.as_str()))
-        .map_or(Ok(()), |name| {
-            Err(format!(
-                "The parameter '{name}' is not a parameter of the operation 'revokeLicenses'."
-            ))
-        })
+        .map_or(Ok(()), |name| Err(format!("The parameter '{name}' is not a parameter of the operation 'revokeLicenses'.")))
 }
 
 impl Service {
     /// Carries out a revocation: changes the object, and gives the answer a client hears if all goes well.
     pub fn perform(&mut self, now: Duration, revocation: &Revocation) -> Answer {
-        let Revocation {
-            context,
-            tenant,
-            collection,
-            id,
-        } = revocation;
+        let Revocation { context, tenant, collection, id } = revocation;
         let answer = match self.store.place(*tenant, *collection, *id) {
             Some(place) => self.revoke(now, place, revocation),
             None => None,
@@ -122,82 +88,39 @@ impl Service {
 
     /// `None` where the object is unknown.
     fn revoke(&mut self, now: Duration, place: Place, revocation: &Revocation) -> Option<Answer> {
-        let Revocation {
-            context,
-            collection,
-            id,
-            ..
-        } = revocation;
+        let Revocation { context, collection, id, .. } = revocation;
         let record = self.store.known(place)?;
-        let (standing, inactive) = (
-            record.standing,
-            record.revoked.is_some() || record.standing == Standing::Expired,
-        );
+        let (standing, inactive) = (record.standing, record.revoked.is_some() || record.standing == Standing::Expired);
         if standing == Standing::Forbidden {
             return Some(context.forbidden(collection.write_roles()));
         }
         if *collection == Collection::VppTokens {
-            return Some(self.revoke_licenses(
-                now,
-                place,
-                revocation,
-                standing == Standing::Expired,
-            ));
+            return Some(self.revoke_licenses(now, place, revocation, standing == Standing::Expired));
         }
-        let again = Dice::new(self.seed, Topic::Again)
-            .about(*id)
-            .pick(&self.behaviour.again, Again::Accepted);
+        let again = Dice::new(self.seed, Topic::Again).about(*id).pick(&self.behaviour.again, Again::Accepted);
         if inactive && again != Again::Accepted {
-            let (status, code) = if again == Again::BadRequest {
-                (400, "BadRequest")
-            } else {
-                (409, "Conflict")
-            };
+            let (status, code) = if again == Again::BadRequest { (400, "BadRequest") } else { (409, "Conflict") };
             return Some(context.intune(status, code, "The enrollment token is not active.", None));
         }
         self.take_effect(now, place, context);
         Some(Answer::empty(204))
     }
 
-    fn revoke_licenses(
-        &mut self,
-        now: Duration,
-        place: Place,
-        revocation: &Revocation,
-        expired: bool,
-    ) -> Answer {
+    fn revoke_licenses(&mut self, now: Duration, place: Place, revocation: &Revocation, expired: bool) -> Answer {
         let Revocation { context, id, .. } = revocation;
-        let free = self
-            .store
-            .actions(place)
-            .iter()
-            .map(|action| action.ended)
-            .max()
-            .unwrap_or(Duration::ZERO);
-        if self
-            .store
-            .actions(place)
-            .iter()
-            .any(|action| action.at_work(now))
-        {
+        let free = self.store.actions(place).iter().map(|action| action.ended).max().unwrap_or(Duration::ZERO);
+        if self.store.actions(place).iter().any(|action| action.at_work(now)) {
             let mut dice = Dice::new(self.seed, Topic::Again).about(*id);
             match dice.pick(&self.behaviour.vpp.meanwhile, Meanwhile::Merged) {
                 Meanwhile::Merged => return Answer::empty(204),
                 Meanwhile::Rejected => {
-                    return context.intune(
-                        409,
-                        "Conflict",
-                        "A revocation of this token is in progress.",
-                        None,
-                    );
+                    return context.intune(409, "Conflict", "A revocation of this token is in progress.", None);
                 }
                 Meanwhile::Queued => {}
             }
         }
         let (ordinal, lag) = self.take_effect(now, place, context);
-        let dice = Dice::new(self.seed, Topic::Action)
-            .about(*id)
-            .nth(u64::from(ordinal));
+        let dice = Dice::new(self.seed, Topic::Action).about(*id).nth(u64::from(ordinal));
         let action = Action::new(&self.behaviour.vpp, (now, free, lag), expired, dice);
         self.store.actions_mut(place).push(action);
         Answer::empty(204)
@@ -210,31 +133,17 @@ impl Service {
             return (0, Duration::ZERO);
         };
         record.effects = record.effects.saturating_add(1);
-        let mut dice = Dice::new(self.seed, Topic::Visibility)
-            .about(record.id)
-            .nth(u64::from(record.effects));
+        let mut dice = Dice::new(self.seed, Topic::Visibility).about(record.id).nth(u64::from(record.effects));
         let rules = self.behaviour.visibility;
-        let lag = if dice.chance(rules.late) {
-            dice.within(rules.lag)
-        } else {
-            Duration::ZERO
-        };
-        record.revoked.get_or_insert(Revoked {
-            at_ms: millis(now),
-            seen_ms: millis(now + lag),
-        });
+        let lag = if dice.chance(rules.late) { dice.within(rules.lag) } else { Duration::ZERO };
+        record.revoked.get_or_insert(Revoked { at_ms: millis(now), seen_ms: millis(now + lag) });
         (record.effects, lag)
     }
 }
 
 /// Intune's answer for an id it does not know in this tenant.
 pub(super) fn not_found(context: &Context, collection: Collection, id: Uuid) -> Answer {
-    context.intune(
-        404,
-        "ResourceNotFound",
-        &format!("{collection} '{id}' not found"),
-        None,
-    )
+    context.intune(404, "ResourceNotFound", &format!("{collection} '{id}' not found"), None)
 }
 
 #[cfg(test)]
@@ -247,8 +156,7 @@ mod tests {
             request = request.header("content-type", value);
         }
         let request = request.body(Bytes::from(body)).unwrap();
-        validate(&Context::for_tests(), collection, &request)
-            .map_or_else(|answer| answer.status, |()| 204)
+        validate(&Context::for_tests(), collection, &request).map_or_else(|answer| answer.status, |()| 204)
     }
 
     #[test]

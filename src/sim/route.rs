@@ -37,23 +37,15 @@ impl<'a> Route<'a> {
     }
 
     fn below_beta(segments: &[&'a str]) -> Self {
-        let known = |area: &str, name: &str| {
-            Collection::ALL
-                .into_iter()
-                .find(|collection| collection.segments() == (area, name))
-        };
+        let known = |area: &str, name: &str| Collection::ALL.into_iter().find(|collection| collection.segments() == (area, name));
         match segments {
             ["organization"] => Self::Organization,
             [area, name, rest @ ..] => match (known(area, name), rest) {
                 (Some(collection), []) => Self::List(collection),
                 (Some(collection), [id]) => Self::Get(collection, id),
-                (Some(collection), [id, action]) if *action == collection.action() => {
-                    Self::Revoke(collection, id)
-                }
+                (Some(collection), [id, action]) if *action == collection.action() => Self::Revoke(collection, id),
                 (Some(_), [_, action, ..]) => Self::Nowhere(action),
-                (None, _) if Collection::ALL.iter().any(|one| one.segments().0 == *area) => {
-                    Self::Nowhere(name)
-                }
+                (None, _) if Collection::ALL.iter().any(|one| one.segments().0 == *area) => Self::Nowhere(name),
                 (None, _) => Self::Nowhere(area),
             },
             [one] => Self::Nowhere(one),
@@ -91,14 +83,8 @@ mod tests {
     fn the_unknown_segment_is_named() {
         for (path, segment) in [
             ("/beta/deviceManagement/vppTokens", "vppTokens"),
-            (
-                "/beta/devicemanagement/androidForWorkEnrollmentProfiles",
-                "devicemanagement",
-            ),
-            (
-                "/v1.0/deviceAppManagement/vppTokens/1/revokeLicenses",
-                "revokeLicenses",
-            ),
+            ("/beta/devicemanagement/androidForWorkEnrollmentProfiles", "devicemanagement"),
+            ("/v1.0/deviceAppManagement/vppTokens/1/revokeLicenses", "revokeLicenses"),
             ("/beta/organisation", "organisation"),
             ("/", ""),
         ] {

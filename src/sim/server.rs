@@ -70,12 +70,7 @@ impl Server {
         let shared = Arc::new(Shared { clock, service });
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(accept(listener, Arc::clone(&shared), stopped));
-        Ok(Self {
-            url,
-            shared,
-            stop: Some(stop),
-            task,
-        })
+        Ok(Self { url, shared, stop: Some(stop), task })
     }
 
     /// Graph root and authority alike, for instance `http://127.0.0.1:4711`.
@@ -125,18 +120,12 @@ impl Drop for Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        f.debug_struct("Server").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
 /// Takes connections until the other end of `stopped` is dropped.
-async fn accept(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    mut stopped: oneshot::Receiver<Infallible>,
-) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: oneshot::Receiver<Infallible>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -158,9 +147,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| exchange(Arc::clone(&shared), request));
     // Ends with an error when a plan says `Cut` or the client leaves: in both cases the stream is dropped.
-    let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// The connection is to be closed without an answer.
@@ -175,30 +162,17 @@ impl fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-async fn exchange(
-    shared: Arc<Shared>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Cut> {
+async fn exchange(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Cut> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, LONGEST_BODY)
-        .collect()
-        .await
-        .map_err(|_| Cut)?
-        .to_bytes();
+    let body = Limited::new(body, LONGEST_BODY).collect().await.map_err(|_| Cut)?.to_bytes();
     let request = Request::from_parts(parts, body);
     if request.uri().path() == "/_log" {
         return response(&shared, log_lines(&shared));
     }
     let arrived = shared.clock.elapsed();
     let plan = shared.service().handle(arrived, &request);
-    let mut open = Open {
-        shared: &shared,
-        ordinal: plan.ordinal,
-        status: None,
-    };
-    let outcome = plan
-        .effect
-        .map(|(due, revocation)| begin(&shared, arrived + due, revocation));
+    let mut open = Open { shared: &shared, ordinal: plan.ordinal, status: None };
+    let outcome = plan.effect.map(|(due, revocation)| begin(&shared, arrived + due, revocation));
     shared.until(arrived + plan.delay).await;
     let answer = match plan.ending {
         Ending::Answer(answer) => answer,
@@ -263,12 +237,7 @@ impl Drop for Open<'_> {
 
 fn log_lines(shared: &Shared) -> Answer {
     let mut lines = String::new();
-    for line in shared
-        .service()
-        .log()
-        .iter()
-        .filter_map(|entry| serde_json::to_string(entry).ok())
-    {
+    for line in shared.service().log().iter().filter_map(|entry| serde_json::to_string(entry).ok()) {
         lines.push_str(&line);
         lines.push('\n');
     }
@@ -277,9 +246,7 @@ fn log_lines(shared: &Shared) -> Answer {
 
 fn response(shared: &Shared, answer: Answer) -> Result<Response<Full<Bytes>>, Cut> {
     let date = shared.service().date(shared.clock.elapsed());
-    let mut builder = Response::builder()
-        .status(answer.status)
-        .header("date", date);
+    let mut builder = Response::builder().status(answer.status).header("date", date);
     for (name, value) in answer.headers {
         builder = builder.header(name, value);
     }

@@ -58,14 +58,7 @@ enum Work {
 impl Service {
     /// A service with these options whose time zero is `wall`.
     pub fn new(options: Options, wall: Timestamp) -> Self {
-        let Options {
-            seed,
-            behaviour,
-            tenants,
-            objects,
-            secret,
-            ..
-        } = options;
+        let Options { seed, behaviour, tenants, objects, secret, .. } = options;
         let mut dice = Dice::new(seed, Topic::Counting);
         let counting = dice.pick(&behaviour.counting, Counting::Sliding);
         let mut service = Self {
@@ -88,14 +81,9 @@ impl Service {
             service.enroll(tenant);
         }
         for object in objects {
-            let tenant = service.enroll(Tenant {
-                id: object.tenant,
-                domains: Vec::new(),
-            });
+            let tenant = service.enroll(Tenant { id: object.tenant, domains: Vec::new() });
             let standing = store::standing(seed, object.id, &service.behaviour.shares);
-            service
-                .store
-                .add(tenant, object.collection, object.id, standing);
+            service.store.add(tenant, object.collection, object.id, standing);
         }
         service
     }
@@ -107,12 +95,7 @@ impl Service {
             return *number;
         }
         let number = u16::try_from(self.tenants.len()).unwrap_or(u16::MAX);
-        for name in tenant
-            .domains
-            .iter()
-            .map(|domain| domain.to_lowercase())
-            .chain([key])
-        {
+        for name in tenant.domains.iter().map(|domain| domain.to_lowercase()).chain([key]) {
             self.names.insert(name, number);
         }
         self.tenants.push(tenant);
@@ -122,9 +105,7 @@ impl Service {
     /// The tenant of this GUID or domain.
     pub(super) fn directory(&self, name: &str) -> Option<Uuid> {
         let number = self.names.get(&name.to_lowercase())?;
-        self.tenants
-            .get(usize::from(*number))
-            .map(|tenant| tenant.id)
+        self.tenants.get(usize::from(*number)).map(|tenant| tenant.id)
     }
 
     /// Decides what becomes of a request that arrives at `now`, a time since the start.
@@ -134,26 +115,15 @@ impl Service {
         let context = Context::new(self.seed, self.ordinal, self.start + now, client_request_id);
         let route = Route::of(request.uri().path());
         self.note(now, route, request);
-        let delay = Dice::new(self.seed, Topic::Latency)
-            .nth(self.ordinal)
-            .within(self.behaviour.latency);
-        let plan = |delay, ending, effect| Plan {
-            ordinal: context.ordinal,
-            effect,
-            delay,
-            ending,
-        };
+        let delay = Dice::new(self.seed, Topic::Latency).nth(self.ordinal).within(self.behaviour.latency);
+        let plan = |delay, ending, effect| Plan { ordinal: context.ordinal, effect, delay, ending };
         let (work, trouble) = match self.decide(now, &context, route, request) {
             Ok(decided) => decided,
             Err(refusal) => return plan(delay, Ending::Answer(refusal), None),
         };
         let delay = delay.saturating_add(trouble.slower);
         match work {
-            Work::Answer(answer) => plan(
-                delay,
-                trouble.ending.unwrap_or(Ending::Answer(answer)),
-                None,
-            ),
+            Work::Answer(answer) => plan(delay, trouble.ending.unwrap_or(Ending::Answer(answer)), None),
             Work::Revoke(revocation) => {
                 let due = trouble.effect.map(|happens| match happens {
                     Happens::Before => delay / 2,
@@ -186,13 +156,7 @@ impl Service {
     }
 
     /// Gives an object a new token, as an administrator would: it is live again. False if it is unknown.
-    pub fn reissue(
-        &mut self,
-        now: Duration,
-        tenant: Uuid,
-        collection: Collection,
-        id: Uuid,
-    ) -> bool {
+    pub fn reissue(&mut self, now: Duration, tenant: Uuid, collection: Collection, id: Uuid) -> bool {
         self.change((tenant, collection, id), |record| {
             record.issues = record.issues.saturating_add(1);
             record.issued_ms = millis(now);
@@ -210,18 +174,11 @@ impl Service {
         })
     }
 
-    fn change(
-        &mut self,
-        (tenant, collection, id): (Uuid, Collection, Uuid),
-        change: impl FnOnce(&mut store::Record),
-    ) -> bool {
+    fn change(&mut self, (tenant, collection, id): (Uuid, Collection, Uuid), change: impl FnOnce(&mut store::Record)) -> bool {
         let tenant = self.names.get(&tenant.to_string());
         let place = tenant.and_then(|tenant| self.store.place(*tenant, collection, id));
         let place = place.filter(|place| self.store.known(*place).is_some());
-        place
-            .and_then(|place| self.store.record_mut(place))
-            .map(change)
-            .is_some()
+        place.and_then(|place| self.store.record_mut(place)).map(change).is_some()
     }
 
     fn note(&mut self, now: Duration, route: Route<'_>, request: &Request<Bytes>) {
@@ -249,17 +206,12 @@ impl Service {
         request: &Request<Bytes>,
     ) -> Result<(Work, Trouble), Answer> {
         let Some(origin) = origin(request) else {
-            return Err(Answer::text(
-                400,
-                "text/html",
-                "<h2>Bad Request - Invalid Hostname</h2>",
-            ));
+            return Err(Answer::text(400, "text/html", "<h2>Bad Request - Invalid Hostname</h2>"));
         };
         if let Route::Token(tenant) | Route::Discovery(tenant) = route {
             return self.decide_entra(context, &origin, (route, tenant), request);
         }
-        self.decide_graph(now, context, &origin, (route, request))
-            .map_err(|refusal| context.dress(refusal))
+        self.decide_graph(now, context, &origin, (route, request)).map_err(|refusal| context.dress(refusal))
     }
 
     fn decide_entra(
@@ -269,11 +221,8 @@ impl Service {
         (route, tenant): (Route<'_>, &str),
         request: &Request<Bytes>,
     ) -> Result<(Work, Trouble), Answer> {
-        let (call, method) = if let Route::Token(_) = route {
-            (Call::Token, Method::POST)
-        } else {
-            (Call::Discovery, Method::GET)
-        };
+        let (call, method) =
+            if let Route::Token(_) = route { (Call::Token, Method::POST) } else { (Call::Discovery, Method::GET) };
         if *request.method() != method {
             return Err(context.dress_entra(Answer::empty(405).with("allow", method.as_str())));
         }
@@ -304,32 +253,17 @@ impl Service {
         let id = id.map(|id| guid(context, id)).transpose()?;
         Self::gate(context, (call, collection), &visitor, request)?;
         self.admit(now, context, (call, collection), &visitor)?;
-        let look = Look {
-            context,
-            now,
-            origin,
-            tenant: visitor.tenant,
-            query: request.uri().query().unwrap_or_default(),
-        };
+        let look = Look { context, now, origin, tenant: visitor.tenant, query: request.uri().query().unwrap_or_default() };
         let work = match (call, collection, id) {
-            (Call::Revoke, Some(collection), Some(id)) => Work::Revoke(Revocation {
-                context: context.clone(),
-                tenant: visitor.tenant,
-                collection,
-                id,
-            }),
-            (Call::Get, Some(collection), Some(id)) => {
-                either(context, self.get(&look, collection, id))
+            (Call::Revoke, Some(collection), Some(id)) => {
+                Work::Revoke(Revocation { context: context.clone(), tenant: visitor.tenant, collection, id })
             }
+            (Call::Get, Some(collection), Some(id)) => either(context, self.get(&look, collection, id)),
             (Call::List, Some(collection), _) => either(context, self.list(&look, collection)),
             _ => either(context, self.organization(&look)),
         };
         let uti = visitor.claims.uti;
-        let target = Target {
-            collection,
-            id,
-            ..Target::new(visitor.tenant, call)
-        };
+        let target = Target { collection, id, ..Target::new(visitor.tenant, call) };
         let trouble = self.trouble(context, target, |service, fault| {
             if fault.kind == Kind::TokenExpired {
                 service.dead.insert(uti);
@@ -347,16 +281,8 @@ fn either(context: &Context, answer: Result<Answer, Answer>) -> Work {
 }
 
 fn nowhere(context: &Context, route: Route<'_>) -> Answer {
-    let segment = if let Route::Nowhere(segment) = route {
-        segment
-    } else {
-        ""
-    };
-    context.graph(
-        400,
-        "BadRequest",
-        &format!("Resource not found for the segment '{segment}'."),
-    )
+    let segment = if let Route::Nowhere(segment) = route { segment } else { "" };
+    context.graph(400, "BadRequest", &format!("Resource not found for the segment '{segment}'."))
 }
 
 fn guid(context: &Context, text: &str) -> Result<Uuid, Answer> {

@@ -13,32 +13,20 @@ pub struct Span {
 
 impl Span {
     /// Always zero.
-    pub const ZERO: Self = Self {
-        from: Duration::ZERO,
-        to: Duration::ZERO,
-    };
+    pub const ZERO: Self = Self { from: Duration::ZERO, to: Duration::ZERO };
 
     /// Always exactly this.
     pub const fn exactly(duration: Duration) -> Self {
-        Self {
-            from: duration,
-            to: duration,
-        }
+        Self { from: duration, to: duration }
     }
 
     /// In milliseconds.
     pub const fn of_millis(from: u64, to: u64) -> Self {
-        Self {
-            from: Duration::from_millis(from),
-            to: Duration::from_millis(to),
-        }
+        Self { from: Duration::from_millis(from), to: Duration::from_millis(to) }
     }
 
     /// In seconds.
     pub const fn of_secs(from: u64, to: u64) -> Self {
-        Self {
-            from: Duration::from_secs(from),
-            to: Duration::from_secs(to),
-        }
+        Self { from: Duration::from_secs(from), to: Duration::from_secs(to) }
     }
 }

@@ -79,13 +79,7 @@ fn shelf_of(tenant: u16, collection: Collection) -> usize {
 
 impl Store {
     /// Adds an object; one that is already there stays as it is.
-    pub(super) fn add(
-        &mut self,
-        tenant: u16,
-        collection: Collection,
-        id: Uuid,
-        standing: Standing,
-    ) {
+    pub(super) fn add(&mut self, tenant: u16, collection: Collection, id: Uuid, standing: Standing) {
         let at = shelf_of(tenant, collection);
         if self.shelves.len() <= at {
             self.shelves.resize_with(at + 1, Shelf::default);
@@ -95,16 +89,7 @@ impl Store {
             return;
         };
         index.entry(id).or_insert_with(|| {
-            records.push(Record {
-                id,
-                revoked: None,
-                issued_ms: 0,
-                effects: 0,
-                writes: 0,
-                reads: 0,
-                issues: 0,
-                standing,
-            });
+            records.push(Record { id, revoked: None, issued_ms: 0, effects: 0, writes: 0, reads: 0, issues: 0, standing });
             slot
         });
     }
@@ -118,23 +103,16 @@ impl Store {
 
     /// The object at a place, unless it stands as unknown.
     pub(super) fn known(&self, place: Place) -> Option<&Record> {
-        self.record(place)
-            .filter(|record| record.standing != Standing::Unknown)
+        self.record(place).filter(|record| record.standing != Standing::Unknown)
     }
 
     fn record(&self, place: Place) -> Option<&Record> {
-        self.shelves
-            .get(place.row)?
-            .records
-            .get(usize::try_from(place.slot).ok()?)
+        self.shelves.get(place.row)?.records.get(usize::try_from(place.slot).ok()?)
     }
 
     /// The object at a place, to change it.
     pub(super) fn record_mut(&mut self, place: Place) -> Option<&mut Record> {
-        self.shelves
-            .get_mut(place.row)?
-            .records
-            .get_mut(usize::try_from(place.slot).ok()?)
+        self.shelves.get_mut(place.row)?.records.get_mut(usize::try_from(place.slot).ok()?)
     }
 
     /// The licence revocations of a token, oldest first.
@@ -155,25 +133,13 @@ impl Store {
         start: usize,
     ) -> impl Iterator<Item = (usize, Place, &Record)> {
         let row = shelf_of(tenant, collection);
-        let records = self
-            .shelves
-            .get(row)
-            .map_or(&[][..], |shelf| &shelf.records);
+        let records = self.shelves.get(row).map_or(&[][..], |shelf| &shelf.records);
         records
             .iter()
             .enumerate()
             .skip(start)
             .filter(|(_, record)| record.standing != Standing::Unknown)
-            .filter_map(move |(at, record)| {
-                Some((
-                    at,
-                    Place {
-                        row,
-                        slot: u32::try_from(at).ok()?,
-                    },
-                    record,
-                ))
-            })
+            .filter_map(move |(at, record)| Some((at, Place { row, slot: u32::try_from(at).ok()? }, record)))
     }
 
     /// The sum of the effects on all objects of this collection and id, in whatever tenant.
@@ -185,10 +151,7 @@ impl Store {
             .step_by(stride)
             .filter_map(|shelf| {
                 let slot = usize::try_from(*shelf.index.get(&id)?).ok()?;
-                shelf
-                    .records
-                    .get(slot)
-                    .map(|record| u32::from(record.effects))
+                shelf.records.get(slot).map(|record| u32::from(record.effects))
             })
             .sum()
     }
@@ -233,16 +196,8 @@ mod tests {
 
     #[test]
     fn the_shares_are_kept() {
-        let shares = Shares {
-            expired: 0.1,
-            unknown: 0.1,
-            ..Shares::default()
-        };
-        let count = |wanted| {
-            (0..5_000)
-                .filter(|n| standing(3, Uuid::from_u128(*n), &shares) == wanted)
-                .count()
-        };
+        let shares = Shares { expired: 0.1, unknown: 0.1, ..Shares::default() };
+        let count = |wanted| (0..5_000).filter(|n| standing(3, Uuid::from_u128(*n), &shares) == wanted).count();
         assert!((400..600).contains(&count(Standing::Expired)));
         assert!((400..600).contains(&count(Standing::Unknown)));
         assert_eq!(count(Standing::Forbidden), 0);

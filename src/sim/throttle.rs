@@ -31,16 +31,8 @@ pub enum RetryAfter {
 
 impl RetryAfter {
     /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Absent,
-        Self::Integer,
-        Self::Decimal,
-        Self::HttpDate,
-        Self::Joined,
-        Self::Garbage,
-        Self::Zero,
-        Self::Nested,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Absent, Self::Integer, Self::Decimal, Self::HttpDate, Self::Joined, Self::Garbage, Self::Zero, Self::Nested];
 
     /// The header's value for this wait, where there is a header.
     pub(super) fn header(self, wait: Duration, context: &Context) -> Option<String> {
@@ -101,11 +93,7 @@ mod tests {
     fn header(shape: RetryAfter) -> Option<String> {
         let answer = throttled(&Context::for_tests(), shape, Duration::from_millis(2_127));
         assert_eq!(answer.status, 429);
-        answer
-            .headers
-            .iter()
-            .find(|(name, _)| *name == "retry-after")
-            .map(|(_, value)| value.clone())
+        answer.headers.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| value.clone())
     }
 
     #[test]
@@ -113,10 +101,7 @@ mod tests {
         assert_eq!(header(RetryAfter::Absent), None);
         assert_eq!(header(RetryAfter::Integer).unwrap(), "3");
         assert_eq!(header(RetryAfter::Decimal).unwrap(), "2.127");
-        assert_eq!(
-            header(RetryAfter::HttpDate).unwrap(),
-            "Sun, 22 Nov 2026 04:14:03 GMT"
-        );
+        assert_eq!(header(RetryAfter::HttpDate).unwrap(), "Sun, 22 Nov 2026 04:14:03 GMT");
         assert_eq!(header(RetryAfter::Joined).unwrap(), "3,3");
         assert_eq!(header(RetryAfter::Garbage).unwrap(), "soon");
         assert_eq!(header(RetryAfter::Zero).unwrap(), "0");
@@ -125,14 +110,9 @@ mod tests {
 
     #[test]
     fn the_nested_shape_carries_its_wait_inside_the_message() {
-        let answer = throttled(
-            &Context::for_tests(),
-            RetryAfter::Nested,
-            Duration::from_secs(7),
-        );
+        let answer = throttled(&Context::for_tests(), RetryAfter::Nested, Duration::from_secs(7));
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-        let nested: serde_json::Value =
-            serde_json::from_str(body["error"]["message"].as_str().unwrap()).unwrap();
+        let nested: serde_json::Value = serde_json::from_str(body["error"]["message"].as_str().unwrap()).unwrap();
         assert_eq!(nested["RetryAfter"], 7);
     }
 }

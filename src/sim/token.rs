@@ -59,9 +59,7 @@ pub(super) struct Mint {
 
 impl Mint {
     pub(super) fn new(seed: u64) -> Self {
-        Self {
-            key: Sha256::digest(Dice::new(seed, Topic::Key).roll().to_be_bytes()).into(),
-        }
+        Self { key: Sha256::digest(Dice::new(seed, Topic::Key).roll().to_be_bytes()).into() }
     }
 
     /// A token with these claims.
@@ -80,8 +78,7 @@ impl Mint {
             "uti": claims.uti.to_string(),
             "ver": "1.0",
         });
-        let [header, payload] =
-            [header, payload].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+        let [header, payload] = [header, payload].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
         let signed = format!("{header}.{payload}");
         let signature = URL_SAFE_NO_PAD.encode(hmac(&self.key, signed.as_bytes()));
         format!("{signed}.{signature}")
@@ -90,16 +87,9 @@ impl Mint {
     /// The claims of a token that this mint issued for this origin and that has not ended.
     pub(super) fn check(&self, token: &str, origin: &str, now: Timestamp) -> Result<Claims, Flaw> {
         let (signed, signature) = token.rsplit_once('.').ok_or(Flaw::Malformed)?;
-        let payload = signed
-            .split_once('.')
-            .map(|(_, payload)| payload)
-            .ok_or(Flaw::Malformed)?;
-        let signature = URL_SAFE_NO_PAD
-            .decode(signature)
-            .map_err(|_| Flaw::Malformed)?;
-        let payload = URL_SAFE_NO_PAD
-            .decode(payload)
-            .map_err(|_| Flaw::Malformed)?;
+        let payload = signed.split_once('.').map(|(_, payload)| payload).ok_or(Flaw::Malformed)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Flaw::Malformed)?;
+        let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Flaw::Malformed)?;
         if signature != hmac(&self.key, signed.as_bytes()) {
             return Err(Flaw::Foreign);
         }
@@ -116,20 +106,12 @@ impl Mint {
 
 fn read(payload: &[u8]) -> Option<Claims> {
     let value: Value = serde_json::from_slice(payload).ok()?;
-    let guid = |name: &str| {
-        value[name]
-            .as_str()
-            .and_then(|text| Uuid::parse_str(text).ok())
-    };
+    let guid = |name: &str| value[name].as_str().and_then(|text| Uuid::parse_str(text).ok());
     Some(Claims {
         tenant: guid("tid")?,
         app: guid("appid")?,
         audience: value["aud"].as_str()?.to_owned(),
-        roles: value["roles"]
-            .as_array()?
-            .iter()
-            .filter_map(|role| role.as_str().map(str::to_owned))
-            .collect(),
+        roles: value["roles"].as_array()?.iter().filter_map(|role| role.as_str().map(str::to_owned)).collect(),
         issued: value["iat"].as_i64()?,
         expires: value["exp"].as_i64()?,
         uti: guid("uti")?,
@@ -143,15 +125,8 @@ fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
         inner[at] ^= byte;
         outer[at] ^= byte;
     }
-    let digest = Sha256::new()
-        .chain_update(inner)
-        .chain_update(message)
-        .finalize();
-    Sha256::new()
-        .chain_update(outer)
-        .chain_update(digest)
-        .finalize()
-        .into()
+    let digest = Sha256::new().chain_update(inner).chain_update(message).finalize();
+    Sha256::new().chain_update(outer).chain_update(digest).finalize().into()
 }
 
 #[cfg(test)]
@@ -194,20 +169,11 @@ mod tests {
     #[test]
     fn a_token_is_refused_elsewhere_and_when_altered() {
         let token = Mint::new(5).issue(&claims());
-        assert_eq!(
-            Mint::new(6).check(&token, ORIGIN, at(1)),
-            Err(Flaw::Foreign)
-        );
-        assert_eq!(
-            Mint::new(5).check(&token, "http://localhost:1", at(1)),
-            Err(Flaw::Audience)
-        );
+        assert_eq!(Mint::new(6).check(&token, ORIGIN, at(1)), Err(Flaw::Foreign));
+        assert_eq!(Mint::new(5).check(&token, "http://localhost:1", at(1)), Err(Flaw::Audience));
         let (signed, signature) = token.rsplit_once('.').unwrap();
         let altered = format!("{signed}A.{signature}");
         assert!(Mint::new(5).check(&altered, ORIGIN, at(1)).is_err());
-        assert_eq!(
-            Mint::new(5).check("opaque", ORIGIN, at(1)),
-            Err(Flaw::Malformed)
-        );
+        assert_eq!(Mint::new(5).check("opaque", ORIGIN, at(1)), Err(Flaw::Malformed));
     }
 }

@@ -33,11 +33,7 @@ const SHORT: Span = Span::of_secs(1, 5);
 
 impl Trouble {
     /// No trouble at all.
-    pub(super) const NONE: Self = Self {
-        ending: None,
-        slower: Duration::ZERO,
-        effect: Some(Happens::Before),
-    };
+    pub(super) const NONE: Self = Self { ending: None, slower: Duration::ZERO, effect: Some(Happens::Before) };
 
     /// What a fault does to this exchange.
     pub(super) fn of(fault: &Fault, context: &Context) -> Self {
@@ -51,31 +47,19 @@ impl Trouble {
         let ending = match &fault.kind {
             Kind::None => return Self::NONE,
             Kind::Slow(by) => {
-                return Self {
-                    slower: dice.within(*by),
-                    ..Self::NONE
-                };
+                return Self { slower: dice.within(*by), ..Self::NONE };
             }
-            Kind::Status {
-                status,
-                retry_after,
-            } => answer(server_error(context, *status, *retry_after)),
-            Kind::Throttle(shape) => {
-                answer(context.dress(throttle::throttled(context, *shape, dice.within(SHORT))))
-            }
+            Kind::Status { status, retry_after } => answer(server_error(context, *status, *retry_after)),
+            Kind::Throttle(shape) => answer(context.dress(throttle::throttled(context, *shape, dice.within(SHORT)))),
             Kind::Page => answer(page(200, "Please sign in to continue")),
             Kind::Canned(canned) => answer(context.dress(canned.answer())),
-            Kind::TokenExpired => answer(context.dress(
-                context.unauthenticated("Lifetime validation failed, the token is expired."),
-            )),
+            Kind::TokenExpired => {
+                answer(context.dress(context.unauthenticated("Lifetime validation failed, the token is expired.")))
+            }
             Kind::Hang => Some(Ending::Hang),
             Kind::Cut => Some(Ending::Cut),
         };
-        Self {
-            ending,
-            slower: Duration::ZERO,
-            effect,
-        }
+        Self { ending, slower: Duration::ZERO, effect }
     }
 }
 
@@ -110,9 +94,7 @@ impl Service {
             Call::Token | Call::Discovery => &self.behaviour.token_faults,
             Call::Organization | Call::List | Call::Get => &self.behaviour.read_faults,
         };
-        let about = target
-            .collection
-            .map_or(0, |collection| 1 + collection as u64);
+        let about = target.collection.map_or(0, |collection| 1 + collection as u64);
         let mut dice = Dice::new(self.seed, Topic::Fault)
             .nth(target.call as u64)
             .nth(about)
@@ -124,14 +106,9 @@ impl Service {
     /// Counts a request that reached the service; which one for its object, or of its kind, it is.
     fn count(&mut self, target: Target) -> u32 {
         let object = target.collection.zip(target.id);
-        let place =
-            object.and_then(|(collection, id)| self.store.place(target.tenant, collection, id));
+        let place = object.and_then(|(collection, id)| self.store.place(target.tenant, collection, id));
         if let Some(record) = place.and_then(|place| self.store.record_mut(place)) {
-            let counter = if target.call == Call::Revoke {
-                &mut record.writes
-            } else {
-                &mut record.reads
-            };
+            let counter = if target.call == Call::Revoke { &mut record.writes } else { &mut record.reads };
             *counter = counter.saturating_add(1);
             return u32::from(*counter);
         }
@@ -143,25 +120,17 @@ impl Service {
 
 /// What something between client and service says: not Graph, so without any of Graph's headers.
 fn page(status: u16, title: &str) -> Answer {
-    let html = format!(
-        "<!DOCTYPE html><html><head><title>{title}</title></head><body>{title}</body></html>"
-    );
+    let html = format!("<!DOCTYPE html><html><head><title>{title}</title></head><body>{title}</body></html>");
     Answer::text(status, "text/html; charset=utf-8", html)
 }
 
 /// A server error in one of the forms in which they come: Graph's, Intune's, a gateway's page, or nothing.
 fn server_error(context: &Context, status: u16, retry_after: Option<RetryAfter>) -> Answer {
     let (code, message) = match status {
-        500 => (
-            "InternalServerError",
-            "An internal server error has occurred.",
-        ),
+        500 => ("InternalServerError", "An internal server error has occurred."),
         502 => ("BadGateway", "The gateway received an invalid response."),
         503 => ("ServiceUnavailable", "CancelledOnServiceTimeout"),
-        504 => (
-            "GatewayTimeout",
-            "The upstream service did not answer in time.",
-        ),
+        504 => ("GatewayTimeout", "The upstream service did not answer in time."),
         _ => ("UnknownError", ""),
     };
     let mut dice = context.dice(4);
@@ -196,25 +165,14 @@ mod tests {
 
     #[test]
     fn a_slow_answer_is_still_the_right_one() {
-        let trouble = Trouble::of(
-            &Fault::new(Kind::Slow(Span::of_secs(1, 2))),
-            &Context::for_tests(),
-        );
-        assert_eq!(
-            (trouble.ending, trouble.effect),
-            (None, Some(Happens::Before))
-        );
+        let trouble = Trouble::of(&Fault::new(Kind::Slow(Span::of_secs(1, 2))), &Context::for_tests());
+        assert_eq!((trouble.ending, trouble.effect), (None, Some(Happens::Before)));
         assert!(trouble.slower >= Duration::from_secs(1));
     }
 
     #[test]
     fn a_server_error_can_ask_to_wait() {
         let answer = server_error(&Context::for_tests(), 503, Some(RetryAfter::Integer));
-        assert!(
-            answer
-                .headers
-                .iter()
-                .any(|(name, value)| *name == "retry-after" && value.parse::<u8>().is_ok())
-        );
+        assert!(answer.headers.iter().any(|(name, value)| *name == "retry-after" && value.parse::<u8>().is_ok()));
     }
 }

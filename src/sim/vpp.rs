@@ -59,13 +59,8 @@ pub struct Vpp {
 }
 
 /// Spellings of `actionName` that the service may use; the real one is not documented.
-pub(super) const NAMES: [&str; 5] = [
-    "revokeLicenses",
-    "RevokeLicenses",
-    "revokeAllLicenses",
-    "vppTokenRevokeLicenses",
-    "Revoke licenses",
-];
+pub(super) const NAMES: [&str; 5] =
+    ["revokeLicenses", "RevokeLicenses", "revokeAllLicenses", "vppTokenRevokeLicenses", "Revoke licenses"];
 
 /// One action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,25 +81,13 @@ pub(super) struct Action {
 impl Action {
     /// An action accepted at `accepted` that may start at `free` at the earliest and is seen after `lag`.
     /// A token whose Apple file has run out may fail for that reason.
-    pub(super) fn new(
-        rules: &Vpp,
-        (accepted, free, lag): (Duration, Duration, Duration),
-        expired: bool,
-        mut dice: Dice,
-    ) -> Self {
+    pub(super) fn new(rules: &Vpp, (accepted, free, lag): (Duration, Duration, Duration), expired: bool, mut dice: Dice) -> Self {
         let active = accepted.max(free) + dice.within(rules.pending);
         let ended = active + dice.within(rules.active);
         let total = u32::try_from(1 + dice.below(400)).unwrap_or(1);
         let some = u32::try_from(1 + dice.below(u64::from(total))).unwrap_or(1);
         let throw = dice.unit();
-        let cause = dice.pick(
-            &[
-                "appleFailure",
-                "internalError",
-                "expiredApplePushNotificationCertificate",
-            ],
-            "none",
-        );
+        let cause = dice.pick(&["appleFailure", "internalError", "expiredApplePushNotificationCertificate"], "none");
         let (end, failed, reason) = if expired && dice.chance(0.5) {
             ("failed", total, "expiredVppToken")
         } else if throw < rules.failed {
@@ -115,17 +98,7 @@ impl Action {
             ("done", 0, "none")
         };
         let name = dice.pick(&NAMES, NAMES[0]);
-        Self {
-            name,
-            started: accepted,
-            active,
-            ended,
-            seen: accepted + lag,
-            end,
-            total,
-            failed,
-            reason,
-        }
+        Self { name, started: accepted, active, ended, seen: accepted + lag, end, total, failed, reason }
     }
 
     /// Whether it is still at work.
@@ -159,32 +132,13 @@ impl Action {
 }
 
 /// An action that ended a year or so before the start.
-pub(super) fn old_entry(
-    start: Timestamp,
-    mut dice: Dice,
-    stamp: impl Fn(Timestamp) -> String,
-) -> Value {
+pub(super) fn old_entry(start: Timestamp, mut dice: Dice, stamp: impl Fn(Timestamp) -> String) -> Value {
     let ago = dice.within(Span::of_secs(300 * 86_400, 400 * 86_400));
     let name = dice.pick(&NAMES, NAMES[0]);
-    entry(
-        name,
-        "done",
-        (
-            stamp(start - ago),
-            stamp(start - ago + Duration::from_secs(9)),
-        ),
-        (12, 0),
-        "none",
-    )
+    entry(name, "done", (stamp(start - ago), stamp(start - ago + Duration::from_secs(9))), (12, 0), "none")
 }
 
-fn entry(
-    name: &str,
-    state: &str,
-    (from, to): (String, String),
-    (total, failed): (u32, u32),
-    reason: &str,
-) -> Value {
+fn entry(name: &str, state: &str, (from, to): (String, String), (total, failed): (u32, u32), reason: &str) -> Value {
     json!({
         "@odata.type": "#microsoft.graph.vppTokenRevokeLicensesActionResult",
         "actionName": name,
@@ -206,12 +160,7 @@ mod tests {
     fn action(scenario: Scenario, n: u64) -> Action {
         let second = Duration::from_secs(1);
         let dice = Dice::new(1, Topic::Action).nth(n);
-        Action::new(
-            &Behaviour::of(scenario).vpp,
-            (second, Duration::ZERO, Duration::ZERO),
-            false,
-            dice,
-        )
+        Action::new(&Behaviour::of(scenario).vpp, (second, Duration::ZERO, Duration::ZERO), false, dice)
     }
 
     fn state(action: &Action, now: Duration) -> (String, u64) {
@@ -225,32 +174,16 @@ mod tests {
         for n in 0..50 {
             let action = action(Scenario::Calm, n);
             assert_eq!(state(&action, Duration::from_secs(1)).0, "pending");
-            assert_eq!(
-                state(&action, Duration::from_secs(2)),
-                ("done".to_owned(), 0)
-            );
+            assert_eq!(state(&action, Duration::from_secs(2)), ("done".to_owned(), 0));
         }
     }
 
     #[test]
     fn on_a_stormy_day_it_takes_up_to_twenty_seconds_and_sometimes_fails() {
-        let ends: Vec<_> = (0..200)
-            .map(|n| state(&action(Scenario::Stormy, n), Duration::from_secs(21)))
-            .collect();
-        assert!(
-            ends.iter()
-                .any(|(state, failed)| state == "failed" && *failed > 0)
-        );
-        assert!(
-            ends.iter()
-                .any(|(state, failed)| state == "done" && *failed > 0)
-        );
-        assert!(
-            ends.iter()
-                .filter(|(state, failed)| state == "done" && *failed == 0)
-                .count()
-                > 140
-        );
+        let ends: Vec<_> = (0..200).map(|n| state(&action(Scenario::Stormy, n), Duration::from_secs(21))).collect();
+        assert!(ends.iter().any(|(state, failed)| state == "failed" && *failed > 0));
+        assert!(ends.iter().any(|(state, failed)| state == "done" && *failed > 0));
+        assert!(ends.iter().filter(|(state, failed)| state == "done" && *failed == 0).count() > 140);
     }
 
     #[test]

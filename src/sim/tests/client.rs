@@ -24,11 +24,7 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(found, _)| *found == name)
-            .map(|(_, value)| value)
+        self.head.lines().filter_map(|line| line.split_once(": ")).find(|(found, _)| *found == name).map(|(_, value)| value)
     }
 
     pub(super) fn json(&self) -> Value {
@@ -45,27 +41,12 @@ impl Reply {
 pub(super) fn options(behaviour: Behaviour, count: u128) -> Options {
     let mut options = Options::new(behaviour);
     options.tenants = vec![
-        Tenant {
-            id: TENANT,
-            domains: vec![
-                "contoso.com".to_owned(),
-                "contoso.onmicrosoft.com".to_owned(),
-            ],
-        },
-        Tenant {
-            id: OTHER,
-            domains: Vec::new(),
-        },
+        Tenant { id: TENANT, domains: vec!["contoso.com".to_owned(), "contoso.onmicrosoft.com".to_owned()] },
+        Tenant { id: OTHER, domains: Vec::new() },
     ];
     options.objects = Collection::ALL
         .into_iter()
-        .flat_map(|collection| {
-            (1..=count).map(move |n| Object {
-                tenant: TENANT,
-                collection,
-                id: Uuid::from_u128(n),
-            })
-        })
+        .flat_map(|collection| (1..=count).map(move |n| Object { tenant: TENANT, collection, id: Uuid::from_u128(n) }))
         .collect();
     options
 }
@@ -104,21 +85,12 @@ impl Client {
     pub(super) fn request(&self, collection: Collection, n: u128) -> String {
         let path = format!("{}/{}", path(collection, n), collection.action());
         let body = match collection {
-            Collection::VppTokens => {
-                r#"{"notifyManagedDevices":true,"revokeUntrackedLicenses":false}"#
-            }
+            Collection::VppTokens => r#"{"notifyManagedDevices":true,"revokeUntrackedLicenses":false}"#,
             Collection::AndroidForWork | Collection::AndroidDeviceOwner => "",
         };
-        let media = if body.is_empty() {
-            ""
-        } else {
-            "content-type: application/json\r\n"
-        };
+        let media = if body.is_empty() { "" } else { "content-type: application/json\r\n" };
         let length = body.len();
-        format!(
-            "POST {path} HTTP/1.1\r\n{}{media}content-length: {length}\r\n\r\n{body}",
-            self.common()
-        )
+        format!("POST {path} HTTP/1.1\r\n{}{media}content-length: {length}\r\n\r\n{body}", self.common())
     }
 
     pub(super) fn common(&self) -> String {
@@ -146,19 +118,9 @@ pub(super) async fn exchange(server: &Server, request: &str) -> io::Result<Reply
     let mut text = Vec::new();
     tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut text)).await??;
     let text = String::from_utf8(text).unwrap();
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .ok_or(io::ErrorKind::UnexpectedEof)?;
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .unwrap();
-    Ok(Reply {
-        status,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    })
+    let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+    Ok(Reply { status, head: head.to_owned(), body: body.to_owned() })
 }
 
 pub(super) async fn ask_token(server: &Server, tenant: &str, headers: &str, form: &str) -> Reply {

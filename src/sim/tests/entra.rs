@@ -9,89 +9,49 @@ use super::client::{APP, Client, Reply, TENANT, ask_token, exchange, form, host,
 use crate::sim::{Behaviour, Call, Fault, Kind, RetryAfter, Rule, Server};
 
 async fn server() -> Server {
-    Server::start(options(Behaviour::immediate(), 1))
-        .await
-        .unwrap()
+    Server::start(options(Behaviour::immediate(), 1)).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_token_names_its_audience_tenant_app_and_roles_and_lives_60_to_90_minutes() {
     let server = server().await;
-    let reply = ask_token(&server, "CONTOSO.com", "", &form(&server, APP))
-        .await
-        .json();
+    let reply = ask_token(&server, "CONTOSO.com", "", &form(&server, APP)).await.json();
     let seconds = reply["expires_in"].as_i64().unwrap();
     assert_eq!(reply["token_type"], "Bearer");
     assert!((3_600..=5_400).contains(&seconds), "{seconds}");
     assert_eq!(reply["ext_expires_in"], seconds);
     let token = reply["access_token"].as_str().unwrap();
-    let payload = URL_SAFE_NO_PAD
-        .decode(token.split('.').nth(1).unwrap())
-        .unwrap();
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let payload: Value = serde_json::from_slice(&payload).unwrap();
     assert_eq!(payload["aud"], server.url());
     assert_eq!(payload["tid"], TENANT.to_string());
     assert_eq!(payload["appid"], APP.to_string());
     assert_eq!(payload["roles"].as_array().unwrap().len(), 3);
-    assert_eq!(
-        payload["exp"].as_i64().unwrap() - payload["iat"].as_i64().unwrap(),
-        seconds
-    );
+    assert_eq!(payload["exp"].as_i64().unwrap() - payload["iat"].as_i64().unwrap(), seconds);
 }
 
 #[tokio::test]
 async fn the_secret_may_come_by_http_basic() {
     let server = server().await;
-    let form = form(&server, APP)
-        .replace("&client_secret=simulated", "")
-        .replace(&format!("&client_id={APP}"), "");
-    let header = format!(
-        "authorization: Basic {}\r\n",
-        STANDARD.encode(format!("{APP}:simulated"))
-    );
-    assert_eq!(
-        ask_token(&server, &TENANT.to_string(), &header, &form)
-            .await
-            .status,
-        200
-    );
+    let form = form(&server, APP).replace("&client_secret=simulated", "").replace(&format!("&client_id={APP}"), "");
+    let header = format!("authorization: Basic {}\r\n", STANDARD.encode(format!("{APP}:simulated")));
+    assert_eq!(ask_token(&server, &TENANT.to_string(), &header, &form).await.status, 200);
 }
 
 /// What to change in a good form, and the status, error and AADSTS number that follow.
 const WRONG: [(&str, &str, u16, &str, u32); 7] = [
     ("simulated", "guess", 401, "invalid_client", 7_000_215),
-    (
-        "&client_secret=simulated",
-        "",
-        401,
-        "invalid_client",
-        7_000_218,
-    ),
-    (
-        "client_id=0",
-        "client_id=my-app-0",
-        400,
-        "unauthorized_client",
-        700_016,
-    ),
+    ("&client_secret=simulated", "", 401, "invalid_client", 7_000_218),
+    ("client_id=0", "client_id=my-app-0", 400, "unauthorized_client", 700_016),
     ("127.0.0.1", "localhost", 400, "invalid_scope", 70_011),
     ("%2F.default", "%2F.defaults", 400, "invalid_scope", 70_011),
     ("grant_type", "type", 400, "invalid_request", 900_144),
-    (
-        "client_credentials",
-        "password",
-        400,
-        "unsupported_grant_type",
-        70_003,
-    ),
+    ("client_credentials", "password", 400, "unsupported_grant_type", 70_003),
 ];
 
 fn denied(reply: &Reply, status: u16, error: &str, number: u32) {
     let body = reply.json();
-    assert_eq!(
-        (reply.status, body["error"].as_str().unwrap()),
-        (status, error)
-    );
+    assert_eq!((reply.status, body["error"].as_str().unwrap()), (status, error));
     assert_eq!(body["error_codes"][0], number);
     let text = body["error_description"].as_str().unwrap();
     assert!(text.starts_with(&format!("AADSTS{number}: ")), "{text}");
@@ -108,12 +68,7 @@ async fn what_is_wrong_is_said_by_number() {
         denied(&reply, status, error, number);
     }
     let unknown = Uuid::from_u128(404).to_string();
-    denied(
-        &ask_token(&server, &unknown, "", &good).await,
-        400,
-        "invalid_request",
-        90_002,
-    );
+    denied(&ask_token(&server, &unknown, "", &good).await, 400, "invalid_request", 90_002);
 }
 
 #[tokio::test]
@@ -127,20 +82,8 @@ async fn called_by_name_it_is_another_origin() {
             form.len()
         )
     };
-    assert_eq!(
-        exchange(&server, &request("localhost"))
-            .await
-            .unwrap()
-            .status,
-        200
-    );
-    assert_eq!(
-        exchange(&server, &request("graph.microsoft.com"))
-            .await
-            .unwrap()
-            .status,
-        400
-    );
+    assert_eq!(exchange(&server, &request("localhost")).await.unwrap().status, 200);
+    assert_eq!(exchange(&server, &request("graph.microsoft.com")).await.unwrap().status, 400);
 }
 
 #[tokio::test]
@@ -156,15 +99,9 @@ async fn discovery_resolves_a_domain_to_its_tenant() {
     };
     let found = ask("contoso.com").await.json();
     assert_eq!(found["issuer"], format!("{}/{TENANT}/v2.0", server.url()));
-    assert_eq!(
-        found["token_endpoint"],
-        format!("{}/{TENANT}/oauth2/v2.0/token", server.url())
-    );
+    assert_eq!(found["token_endpoint"], format!("{}/{TENANT}/oauth2/v2.0/token", server.url()));
     let unknown = ask("fabrikam.com").await;
-    assert_eq!(
-        (unknown.status, unknown.json()["error_codes"][0].as_u64()),
-        (400, Some(90_002))
-    );
+    assert_eq!((unknown.status, unknown.json()["error_codes"][0].as_u64()), (400, Some(90_002)));
 }
 
 #[tokio::test]
@@ -176,20 +113,8 @@ async fn a_throttled_entra_answers_in_plain_text_with_sixty_seconds() {
     ];
     let server = Server::start(options(behaviour, 1)).await.unwrap();
     let reply = ask_token(&server, &TENANT.to_string(), "", &form(&server, APP)).await;
-    assert_eq!(
-        (
-            reply.status,
-            reply.header("retry-after"),
-            reply.body.as_str()
-        ),
-        (429, Some("60"), "Too Many Requests")
-    );
-    assert_eq!(
-        ask_token(&server, &TENANT.to_string(), "", &form(&server, APP))
-            .await
-            .status,
-        503
-    );
+    assert_eq!((reply.status, reply.header("retry-after"), reply.body.as_str()), (429, Some("60"), "Too Many Requests"));
+    assert_eq!(ask_token(&server, &TENANT.to_string(), "", &form(&server, APP)).await.status, 503);
     assert!(!token(&server, TENANT, APP).await.is_empty());
 }
 
@@ -201,25 +126,14 @@ async fn a_foreign_altered_or_missing_bearer_is_refused_as_documented() {
     let elsewhere = Client::of(elsewhere).await;
     for (token, message) in [
         (elsewhere.token.clone(), "Access token validation failure."),
-        (
-            format!("{}x", client.token),
-            "Access token validation failure.",
-        ),
-        (
-            "eyJ".to_owned(),
-            "CompactToken parsing failed with error code: 80049217",
-        ),
+        (format!("{}x", client.token), "Access token validation failure."),
+        ("eyJ".to_owned(), "CompactToken parsing failed with error code: 80049217"),
     ] {
         client.token = token;
         let reply = client.get("/beta/organization").await;
         assert_eq!(reply.status, 401);
         assert_eq!(reply.json()["error"]["code"], "InvalidAuthenticationToken");
         assert_eq!(reply.json()["error"]["message"], message);
-        assert!(
-            reply
-                .header("www-authenticate")
-                .unwrap()
-                .contains(r#"client_id="00000003-0000-0000-c000-000000000000""#)
-        );
+        assert!(reply.header("www-authenticate").unwrap().contains(r#"client_id="00000003-0000-0000-c000-000000000000""#));
     }
 }

@@ -7,18 +7,12 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::client::{APP, Client, TENANT, eventually, host, options, token};
-use crate::sim::{
-    Answer, Behaviour, Call, Collection, Fault, Kind, RetryAfter, Rule, Scenario, Span,
-};
+use crate::sim::{Answer, Behaviour, Call, Collection, Fault, Kind, RetryAfter, Rule, Scenario, Span};
 
 const OWNER: Collection = Collection::AndroidDeviceOwner;
 
 async fn with(rules: Vec<Rule>) -> Client {
-    Client::start(Behaviour {
-        rules,
-        ..Behaviour::immediate()
-    })
-    .await
+    Client::start(Behaviour { rules, ..Behaviour::immediate() }).await
 }
 
 fn effects(client: &Client, n: u128) -> u32 {
@@ -42,19 +36,9 @@ async fn a_server_error_comes_before_or_after_the_effect() {
 
 #[tokio::test]
 async fn a_503_can_ask_to_wait() {
-    let kind = Kind::Status {
-        status: 503,
-        retry_after: Some(RetryAfter::Integer),
-    };
+    let kind = Kind::Status { status: 503, retry_after: Some(RetryAfter::Integer) };
     let client = with(vec![Rule::always(Fault::new(kind)).of(Uuid::from_u128(1))]).await;
-    assert!(
-        client
-            .revoke(OWNER, 1)
-            .await
-            .unwrap()
-            .header("retry-after")
-            .is_some()
-    );
+    assert!(client.revoke(OWNER, 1).await.unwrap().header("retry-after").is_some());
 }
 
 #[tokio::test]
@@ -72,11 +56,7 @@ async fn a_cut_connection_gives_not_one_byte() {
 #[tokio::test]
 async fn a_late_effect_comes_when_the_client_has_gone() {
     let late = |by| Rule::on(Call::Revoke, Fault::new(Kind::Cut).with_late_effect(by));
-    let client = with(vec![
-        late(Span::of_secs(60, 60)).of(Uuid::from_u128(1)),
-        late(Span::of_millis(20, 20)),
-    ])
-    .await;
+    let client = with(vec![late(Span::of_secs(60, 60)).of(Uuid::from_u128(1)), late(Span::of_millis(20, 20))]).await;
     assert!(client.revoke(OWNER, 1).await.is_err());
     assert!(client.revoke(OWNER, 2).await.is_err());
     eventually(async || effects(&client, 2) == 1).await;
@@ -86,16 +66,9 @@ async fn a_late_effect_comes_when_the_client_has_gone() {
 
 #[tokio::test]
 async fn a_hanging_exchange_ends_when_the_client_leaves_and_its_effect_stands() {
-    let client = with(vec![Rule::on(
-        Call::Revoke,
-        Fault::new(Kind::Hang).after_effect(),
-    )])
-    .await;
+    let client = with(vec![Rule::on(Call::Revoke, Fault::new(Kind::Hang).after_effect())]).await;
     let mut stream = TcpStream::connect(host(&client.server)).await.unwrap();
-    stream
-        .write_all(client.request(OWNER, 1).as_bytes())
-        .await
-        .unwrap();
+    stream.write_all(client.request(OWNER, 1).as_bytes()).await.unwrap();
     let silent = tokio::time::timeout(Duration::from_millis(40), stream.read_u8()).await;
     assert!(silent.is_err());
     assert_eq!(effects(&client, 1), 1);
@@ -110,16 +83,10 @@ async fn a_hanging_exchange_ends_when_the_client_leaves_and_its_effect_stands() 
 
 #[tokio::test]
 async fn an_effect_under_way_survives_the_client() {
-    let slow = Behaviour {
-        latency: Span::of_millis(60, 60),
-        ..Behaviour::immediate()
-    };
+    let slow = Behaviour { latency: Span::of_millis(60, 60), ..Behaviour::immediate() };
     let client = Client::start(slow).await;
     let mut stream = TcpStream::connect(host(&client.server)).await.unwrap();
-    stream
-        .write_all(client.request(OWNER, 1).as_bytes())
-        .await
-        .unwrap();
+    stream.write_all(client.request(OWNER, 1).as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(10)).await;
     drop(stream);
     eventually(async || effects(&client, 1) == 1).await;
@@ -127,11 +94,7 @@ async fn an_effect_under_way_survives_the_client() {
 
 #[tokio::test]
 async fn a_page_is_no_answer_of_graph() {
-    let client = with(vec![Rule::on(
-        Call::Revoke,
-        Fault::new(Kind::Page).after_effect(),
-    )])
-    .await;
+    let client = with(vec![Rule::on(Call::Revoke, Fault::new(Kind::Page).after_effect())]).await;
     let reply = client.revoke(OWNER, 1).await.unwrap();
     assert_eq!((reply.status, reply.header("request-id")), (200, None));
     assert!(reply.body.starts_with("<!DOCTYPE html>") && effects(&client, 1) == 1);
@@ -139,16 +102,10 @@ async fn a_page_is_no_answer_of_graph() {
 
 #[tokio::test]
 async fn a_token_declared_expired_stays_so_and_a_new_one_works() {
-    let mut client = with(vec![
-        Rule::on(Call::Revoke, Fault::new(Kind::TokenExpired)).times(1),
-    ])
-    .await;
+    let mut client = with(vec![Rule::on(Call::Revoke, Fault::new(Kind::TokenExpired)).times(1)]).await;
     for _ in 0..2 {
         let reply = client.revoke(OWNER, 1).await.unwrap();
-        assert_eq!(
-            reply.json()["error"]["message"],
-            "Lifetime validation failed, the token is expired."
-        );
+        assert_eq!(reply.json()["error"]["message"], "Lifetime validation failed, the token is expired.");
     }
     client.token = token(&client.server, TENANT, APP).await;
     assert_eq!(client.revoke(OWNER, 1).await.unwrap().status, 204);
@@ -156,19 +113,9 @@ async fn a_token_declared_expired_stays_so_and_a_new_one_works() {
 
 #[tokio::test]
 async fn a_prepared_answer_is_given_as_it_is() {
-    let approval = Answer::text(
-        412,
-        "application/json",
-        r#"{"error":{"code":"ApprovalRequired"}}"#,
-    );
-    let client = with(vec![
-        Rule::on(Call::Revoke, Fault::canned(approval)).times(1),
-    ])
-    .await;
-    assert_eq!(
-        client.revoke(OWNER, 1).await.unwrap().json()["error"]["code"],
-        "ApprovalRequired"
-    );
+    let approval = Answer::text(412, "application/json", r#"{"error":{"code":"ApprovalRequired"}}"#);
+    let client = with(vec![Rule::on(Call::Revoke, Fault::canned(approval)).times(1)]).await;
+    assert_eq!(client.revoke(OWNER, 1).await.unwrap().json()["error"]["code"], "ApprovalRequired");
     assert_eq!(client.revoke(OWNER, 1).await.unwrap().status, 204);
 }
 
@@ -196,12 +143,7 @@ async fn two_stormy_services_of_one_seed_do_the_same_in_whatever_order() {
         let mut behaviour = Behaviour::of(Scenario::Stormy);
         behaviour.latency = Span::ZERO;
         behaviour.write_quota = None;
-        behaviour.write_faults.retain(|odds| {
-            !matches!(
-                odds.fault.kind,
-                Kind::Hang | Kind::Slow(_) | Kind::TokenExpired
-            )
-        });
+        behaviour.write_faults.retain(|odds| !matches!(odds.fault.kind, Kind::Hang | Kind::Slow(_) | Kind::TokenExpired));
         options(behaviour, 60)
     };
     let (one, two) = (Client::of(storm()).await, Client::of(storm()).await);

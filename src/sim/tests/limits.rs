@@ -10,10 +10,7 @@ use crate::sim::{Again, Behaviour, Collection, Quota, RetryAfter};
 const OWNER: Collection = Collection::AndroidDeviceOwner;
 
 fn limited(count: u32) -> Behaviour {
-    Behaviour {
-        write_quota: Quota::new(count, Duration::from_secs(20)),
-        ..Behaviour::immediate()
-    }
+    Behaviour { write_quota: Quota::new(count, Duration::from_secs(20)), ..Behaviour::immediate() }
 }
 
 /// How many of so many revocations were let in.
@@ -30,10 +27,7 @@ async fn the_fourth_write_of_three_is_told_to_wait_whole_seconds() {
     let client = Client::start(limited(3)).await;
     assert_eq!(admitted(&client, OWNER, 3).await, 3);
     let reply = client.revoke(OWNER, 4).await.unwrap();
-    assert_eq!(
-        (reply.status, reply.json()["error"]["code"].as_str()),
-        (429, Some("TooManyRequests"))
-    );
+    assert_eq!((reply.status, reply.json()["error"]["code"].as_str()), (429, Some("TooManyRequests")));
     let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
     assert!((18..=20).contains(&seconds), "{seconds}");
     assert_eq!(client.server.effects(OWNER, Uuid::from_u128(4)), 0);
@@ -46,10 +40,7 @@ async fn android_and_apple_count_apart_and_reads_have_a_limit_of_their_own() {
     assert_eq!(admitted(&client, Collection::AndroidForWork, 1).await, 0);
     assert_eq!(admitted(&client, Collection::VppTokens, 4).await, 3);
     assert_eq!(client.object(OWNER, 1).await.status, 200);
-    let reads = Behaviour {
-        request_quota: Quota::new(2, Duration::from_secs(20)),
-        ..Behaviour::immediate()
-    };
+    let reads = Behaviour { request_quota: Quota::new(2, Duration::from_secs(20)), ..Behaviour::immediate() };
     let client = Client::start(reads).await;
     for status in [200, 200, 429] {
         assert_eq!(client.object(OWNER, 1).await.status, status);
@@ -58,10 +49,7 @@ async fn android_and_apple_count_apart_and_reads_have_a_limit_of_their_own() {
 
 #[tokio::test]
 async fn a_tenant_s_apps_together_may_do_twice_as_much_as_one() {
-    let behaviour = Behaviour {
-        again: vec![Again::Accepted],
-        ..limited(2)
-    };
+    let behaviour = Behaviour { again: vec![Again::Accepted], ..limited(2) };
     let mut client = Client::of(options(behaviour, 9)).await;
     let mut sum = 0;
     for app in 0..4 {
@@ -92,11 +80,7 @@ async fn every_shape_of_retry_after_is_met() {
     for _ in 0..120 {
         let reply = client.revoke(OWNER, 2).await.unwrap();
         let shape = match reply.header("retry-after") {
-            None if reply.body.contains(r#"\"RetryAfter\":2"#)
-                || reply.body.contains(r#"\"RetryAfter\":1"#) =>
-            {
-                0
-            }
+            None if reply.body.contains(r#"\"RetryAfter\":2"#) || reply.body.contains(r#"\"RetryAfter\":1"#) => 0,
             None => 1,
             Some("0") => 2,
             Some(value) if value.ends_with("GMT") => 3,

@@ -7,4 +7,3 @@ mod limits;
 mod logging;
 mod reading;
 mod revoking;
-mod speed;

@@ -12,23 +12,12 @@ async fn every_object_is_met_once_by_following_the_links() {
     let mut behaviour = Behaviour::immediate();
     behaviour.page_size = 4;
     let client = Client::of(options(behaviour, 10)).await;
-    for (query, pages) in [
-        ("?%24select=id%2CdisplayName", 3),
-        ("", 3),
-        ("?$top=3", 4),
-        ("?$top=10", 1),
-    ] {
+    for (query, pages) in [("?%24select=id%2CdisplayName", 3), ("", 3), ("?$top=3", 4), ("?$top=10", 1)] {
         let (mut next, mut ids, mut met) = (format!("{OWNERS}{query}"), Vec::new(), 0);
         loop {
             let page = client.get(&next).await.json();
             met += 1;
-            ids.extend(
-                page["value"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|one| one["id"].to_string()),
-            );
+            ids.extend(page["value"].as_array().unwrap().iter().map(|one| one["id"].to_string()));
             match page["@odata.nextLink"].as_str() {
                 Some(link) => next = link.strip_prefix(client.server.url()).unwrap().to_owned(),
                 None => break,
@@ -43,39 +32,19 @@ async fn every_object_is_met_once_by_following_the_links() {
 async fn without_a_selection_the_secrets_come_along() {
     let client = Client::start(Behaviour::immediate()).await;
     for (collection, secrets) in [
-        (
-            Collection::AndroidForWork,
-            &["tokenValue", "qrCodeContent"][..],
-        ),
-        (
-            Collection::AndroidDeviceOwner,
-            &["tokenValue", "qrCodeContent", "wifiPassword"],
-        ),
+        (Collection::AndroidForWork, &["tokenValue", "qrCodeContent"][..]),
+        (Collection::AndroidDeviceOwner, &["tokenValue", "qrCodeContent", "wifiPassword"]),
         (Collection::VppTokens, &["token"]),
     ] {
         let object = client.object(collection, 1).await.json();
         for secret in secrets {
-            assert!(
-                object[secret].as_str().unwrap().contains("LIVE-SECRET-"),
-                "{secret}"
-            );
+            assert!(object[secret].as_str().unwrap().contains("LIVE-SECRET-"), "{secret}");
         }
-        let selected = client
-            .get(&format!("{}?$select=id,displayName", path(collection, 1)))
-            .await;
+        let selected = client.get(&format!("{}?$select=id,displayName", path(collection, 1))).await;
         assert!(!selected.body.contains("LIVE-SECRET-"));
-        assert_eq!(
-            selected.json().as_object().unwrap().len(),
-            3,
-            "with @odata.context"
-        );
+        assert_eq!(selected.json().as_object().unwrap().len(), 3, "with @odata.context");
     }
-    let image = client
-        .get(&format!(
-            "{}?$select=qrCodeImage",
-            path(Collection::AndroidForWork, 1)
-        ))
-        .await;
+    let image = client.get(&format!("{}?$select=qrCodeImage", path(Collection::AndroidForWork, 1))).await;
     assert!(image.body.contains("LIVE-SECRET-image"));
 }
 
@@ -96,75 +65,32 @@ async fn a_wrong_name_or_option_is_refused() {
         assert_eq!(client.get(&path).await.status, 400, "{path}");
     }
     let reply = client.get("/beta/devices").await;
-    assert_eq!(
-        reply.json()["error"]["message"],
-        "Resource not found for the segment 'devices'."
-    );
-    assert_eq!(
-        client.get(&format!("{legacy}/revokeToken")).await.status,
-        405
-    );
+    assert_eq!(reply.json()["error"]["message"], "Resource not found for the segment 'devices'.");
+    assert_eq!(client.get(&format!("{legacy}/revokeToken")).await.status, 405);
 }
 
 #[tokio::test]
 async fn times_have_seven_digits_and_sometimes_an_offset() {
     let client = Client::of(options(Behaviour::immediate(), 60)).await;
-    let page = client
-        .get(&format!("{OWNERS}?$select=tokenExpirationDateTime"))
-        .await
-        .json();
-    let times: Vec<String> = page["value"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["tokenExpirationDateTime"].as_str().unwrap().to_owned())
-        .collect();
-    assert!(
-        times
-            .iter()
-            .all(|time| time.parse::<jiff::Timestamp>().is_ok() && time.as_bytes()[19] == b'.')
-    );
-    assert!(
-        times
-            .iter()
-            .all(|time| time[20..27].bytes().all(|byte| byte.is_ascii_digit()))
-    );
-    assert!(
-        times.iter().any(|time| time.ends_with("-08:00"))
-            && times.iter().any(|time| time.ends_with('Z'))
-    );
+    let page = client.get(&format!("{OWNERS}?$select=tokenExpirationDateTime")).await.json();
+    let times: Vec<String> =
+        page["value"].as_array().unwrap().iter().map(|one| one["tokenExpirationDateTime"].as_str().unwrap().to_owned()).collect();
+    assert!(times.iter().all(|time| time.parse::<jiff::Timestamp>().is_ok() && time.as_bytes()[19] == b'.'));
+    assert!(times.iter().all(|time| time[20..27].bytes().all(|byte| byte.is_ascii_digit())));
+    assert!(times.iter().any(|time| time.ends_with("-08:00")) && times.iter().any(|time| time.ends_with('Z')));
 }
 
 #[tokio::test]
 async fn a_tenant_sees_its_own_record_and_nothing_of_others() {
     let mut client = Client::start(Behaviour::immediate()).await;
-    let mine = client
-        .get("/beta/organization?$select=id,verifiedDomains")
-        .await
-        .json();
+    let mine = client.get("/beta/organization?$select=id,verifiedDomains").await.json();
     assert_eq!(mine["value"][0]["id"], TENANT.to_string());
-    assert_eq!(
-        mine["value"][0]["verifiedDomains"][0]["name"],
-        "contoso.com"
-    );
+    assert_eq!(mine["value"][0]["verifiedDomains"][0]["name"], "contoso.com");
     assert_eq!(mine["value"][0]["displayName"], Value::Null);
     client.token = token(&client.server, OTHER, TENANT).await;
     assert_eq!(client.object(Collection::VppTokens, 1).await.status, 404);
-    assert_eq!(
-        client.get(OWNERS).await.json()["value"]
-            .as_array()
-            .unwrap()
-            .len(),
-        0
-    );
-    assert_eq!(
-        client
-            .revoke(Collection::VppTokens, 1)
-            .await
-            .unwrap()
-            .status,
-        404
-    );
+    assert_eq!(client.get(OWNERS).await.json()["value"].as_array().unwrap().len(), 0);
+    assert_eq!(client.revoke(Collection::VppTokens, 1).await.unwrap().status, 404);
 }
 
 #[tokio::test]
@@ -176,15 +102,8 @@ async fn without_the_permission_the_scopes_are_named() {
     let reply = client.revoke(Collection::VppTokens, 1).await.unwrap();
     assert_eq!(reply.status, 403);
     let message = reply.nested()["Message"].as_str().unwrap().to_owned();
-    assert!(
-        message
-            .contains("one of the following scopes: DeviceManagementServiceConfig.ReadWrite.All, "),
-        "{message}"
-    );
-    assert_eq!(
-        client.get("/beta/organization").await.json()["error"]["code"],
-        "Authorization_RequestDenied"
-    );
+    assert!(message.contains("one of the following scopes: DeviceManagementServiceConfig.ReadWrite.All, "), "{message}");
+    assert_eq!(client.get("/beta/organization").await.json()["error"]["code"], "Authorization_RequestDenied");
 }
 
 #[tokio::test]
@@ -192,19 +111,10 @@ async fn a_list_may_leave_out_what_can_be_read_by_id() {
     let mut behaviour = Behaviour::immediate();
     behaviour.shares.unlisted = 0.5;
     let client = Client::of(options(behaviour, 40)).await;
-    let listed = client.get(OWNERS).await.json()["value"]
-        .as_array()
-        .unwrap()
-        .len();
+    let listed = client.get(OWNERS).await.json()["value"].as_array().unwrap().len();
     assert!((8..32).contains(&listed), "{listed}");
     for n in 1..=40 {
-        assert_eq!(
-            client
-                .object(Collection::AndroidDeviceOwner, n)
-                .await
-                .status,
-            200
-        );
+        assert_eq!(client.object(Collection::AndroidDeviceOwner, n).await.status, 200);
     }
 }
 
@@ -214,11 +124,7 @@ async fn an_endless_token_shows_a_far_date_zero_null_or_nothing() {
     behaviour.shares.endless = 1.0;
     let client = Client::of(options(behaviour, 40)).await;
     let page = client.get(OWNERS).await.json();
-    let expiries = page["value"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one.get("tokenExpirationDateTime").map(Value::to_string));
+    let expiries = page["value"].as_array().unwrap().iter().map(|one| one.get("tokenExpirationDateTime").map(Value::to_string));
     assert_eq!(expiries.collect::<std::collections::BTreeSet<_>>().len(), 4);
 }
 
@@ -227,22 +133,8 @@ async fn the_service_s_clock_may_be_ahead() {
     let mut behaviour = Behaviour::immediate();
     behaviour.clock_skew = jiff::SignedDuration::from_hours(24 * 400);
     let ahead = Client::start(behaviour).await.get(OWNERS).await;
-    let level = Client::start(Behaviour::immediate())
-        .await
-        .get(OWNERS)
-        .await;
-    let year = |date: Option<&str>| {
-        date.unwrap()
-            .split(' ')
-            .nth(3)
-            .unwrap()
-            .parse::<u16>()
-            .unwrap()
-    };
+    let level = Client::start(Behaviour::immediate()).await.get(OWNERS).await;
+    let year = |date: Option<&str>| date.unwrap().split(' ').nth(3).unwrap().parse::<u16>().unwrap();
     assert!(year(ahead.header("date")) > year(level.header("date")));
-    assert_eq!(
-        (ahead.status, level.status),
-        (200, 200),
-        "its tokens follow its clock"
-    );
+    assert_eq!((ahead.status, level.status), (200, 200), "its tokens follow its clock");
 }

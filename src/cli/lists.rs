@@ -1,0 +1,236 @@
+//! Opens what the user named: jobs and lists, in their order; and feeds every row through the plan.
+
+use std::fs::File;
+use std::io::{Cursor, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use super::args::ListArgs;
+use super::context::{invalid, unreadable};
+use super::exit::{Exit, Quit};
+use super::streams;
+use super::tenants::Book;
+use crate::config::{Job, RunOptions};
+use crate::input::{Format, List, Options};
+use crate::ledger::PlanWriter;
+use crate::model::{Disposition, Entry, PlannedRow, Problem, Source, SourceRow, Status, VppOptions};
+use crate::plan::{Defaults, Planner};
+use crate::report::{LEFT_OUT, plain};
+
+/// A name that stands for standard input.
+const STDIN: &str = "-";
+
+/// What the user named, with jobs read and lists not yet opened.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    parts: Vec<Part>,
+    name: Option<String>,
+    /// The jobs' wishes for the run.
+    pub(super) run: RunOptions,
+    /// The jobs' change number.
+    pub(super) ticket: Option<String>,
+    /// What is wrong with the jobs.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// One list, or the items of a job.
+#[derive(Debug)]
+struct Part {
+    name: String,
+    defaults: Defaults,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    List { path: PathBuf, format: Format },
+    Items(Box<Job>),
+}
+
+/// How many rows became what.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) rows: u64,
+    pub(super) to_send: u64,
+    pub(super) duplicates: u64,
+    pub(super) protected: u64,
+    pub(super) invalid: u64,
+}
+
+impl Inputs {
+    /// Reads the jobs and notes the lists. Lists of a job lie relative to it.
+    pub(super) fn read(args: &ListArgs) -> Result<Self, Quit> {
+        let mut inputs = Self::default();
+        for named in &args.jobs {
+            let path = Path::new(named);
+            let stem = if named == STDIN { "stdin".to_owned() } else { stem(path) };
+            inputs.name.get_or_insert(stem);
+            if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
+                inputs.job(path, args)?;
+            } else {
+                let defaults = Defaults { kind: args.kind.clone(), tenant: args.tenant.clone(), vpp: VppOptions::default() };
+                inputs.list(named.clone(), path.to_owned(), defaults)?;
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// The job's name unless the user gives one.
+    pub(super) fn name(&self) -> String {
+        self.name.clone().unwrap_or_default()
+    }
+
+    fn job(&mut self, path: &Path, args: &ListArgs) -> Result<(), Quit> {
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        let name = path.display().to_string();
+        let job = Job::parse(&name, &text, &mut self.problems);
+        let defaults = Defaults {
+            kind: args.kind.clone().or_else(|| job.kind.clone()),
+            tenant: args.tenant.clone().or_else(|| job.tenant.clone()),
+            vpp: job.vpp,
+        };
+        if job.name.is_some() {
+            self.name.clone_from(&job.name);
+        }
+        self.run = self.run.under_job(job.run);
+        self.ticket = job.ticket.clone().or_else(|| self.ticket.take());
+        for list in &job.lists {
+            let place = path.parent().unwrap_or(Path::new("")).join(list);
+            self.list(place.display().to_string(), place, defaults.clone())?;
+        }
+        self.parts.push(Part { name, defaults, content: Content::Items(Box::new(job)) });
+        Ok(())
+    }
+
+    fn list(&mut self, name: String, path: PathBuf, defaults: Defaults) -> Result<(), Quit> {
+        let Some(format) = Format::of(&name) else {
+            let line = format!("{name}: a list is a .csv, .tsv or .txt file, a job a .toml file, and - is CSV on standard input");
+            return Err(Quit::new(Exit::Usage, line));
+        };
+        self.parts.push(Part { name, defaults, content: Content::List { path, format } });
+        Ok(())
+    }
+
+    /// Feeds every row through the plan, in input order, and the good ones to `each`.
+    ///
+    /// All that is wrong with any list is said at once.
+    pub(super) fn plan(
+        &self,
+        args: &ListArgs,
+        planner: &mut Planner,
+        book: &mut Book<'_>,
+        each: &mut dyn FnMut(&PlannedRow) -> Result<(), Quit>,
+    ) -> Result<(Vec<SourceRow>, Counts), Quit> {
+        let mut feed = Feed { planner, book, each, counts: Counts::default(), problems: Vec::new(), sources: Vec::new() };
+        for part in &self.parts {
+            match &part.content {
+                Content::List { path, format } => {
+                    let options = Options { format: *format, id_column: args.id_column.clone() };
+                    feed.file(part, path, &options)?;
+                }
+                Content::Items(job) => {
+                    if let Some((source, entries)) = job.entries(feed.number(), &part.name) {
+                        feed.open(&source);
+                        for entry in entries {
+                            feed.entry(entry, &part.defaults)?;
+                        }
+                    }
+                }
+            }
+        }
+        let Feed { counts, mut problems, sources, .. } = feed;
+        problems.extend(planner.problems());
+        problems.sort_by_key(|problem| (sources.iter().position(|source| source.name == problem.origin), problem.line));
+        if problems.is_empty() { Ok((sources, counts)) } else { Err(invalid(&problems)) }
+    }
+}
+
+struct Feed<'f, 'b> {
+    planner: &'f mut Planner,
+    book: &'f mut Book<'b>,
+    each: &'f mut dyn FnMut(&PlannedRow) -> Result<(), Quit>,
+    counts: Counts,
+    problems: Vec<Problem>,
+    sources: Vec<SourceRow>,
+}
+
+impl Feed<'_, '_> {
+    fn number(&self) -> u32 {
+        u32::try_from(self.sources.len()).unwrap_or(u32::MAX)
+    }
+
+    fn open(&mut self, source: &Source) {
+        self.planner.source(source.clone());
+        self.sources.push(SourceRow { name: source.name.clone(), columns: source.columns.clone() });
+    }
+
+    /// A file is read twice, so what cannot be rewound is read into memory first.
+    fn file(&mut self, part: &Part, path: &Path, options: &Options) -> Result<(), Quit> {
+        let failed = |error| unreadable(path, &error);
+        if part.name != STDIN && path.is_file() {
+            return self.list(part, File::open(path).map_err(failed)?, options);
+        }
+        let mut bytes = Vec::new();
+        if part.name == STDIN {
+            std::io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
+        } else {
+            File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
+        }
+        self.list(part, Cursor::new(bytes), options)
+    }
+
+    fn list(&mut self, part: &Part, reader: impl Read + Seek, options: &Options) -> Result<(), Quit> {
+        let mut list = match List::open(self.number(), &part.name, reader, options) {
+            Ok(list) => list,
+            Err(problems) => {
+                // Later lists keep their numbers.
+                self.open(&Source { name: part.name.clone(), columns: Vec::new(), implied: None });
+                self.problems.extend(problems);
+                return Ok(());
+            }
+        };
+        for warning in list.warnings() {
+            streams::note(&plain(&format!("warning: {warning}")));
+        }
+        self.open(list.source());
+        for entry in &mut list {
+            match entry {
+                Ok(entry) => self.entry(entry, &part.defaults)?,
+                Err(problem) => self.problems.push(problem),
+            }
+        }
+        if let Some(source) = self.sources.last_mut() {
+            for blank in list.blank_columns() {
+                LEFT_OUT.clone_into(&mut source.columns[blank]);
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: Entry, defaults: &Defaults) -> Result<(), Quit> {
+        let Some(row) = self.planner.judge(entry, defaults, self.book) else { return Ok(()) };
+        self.counts.rows += 1;
+        match &row.disposition {
+            Disposition::Send => self.counts.to_send += 1,
+            Disposition::Settled { status: Status::Invalid, .. } => self.counts.invalid += 1,
+            Disposition::Settled { .. } => self.counts.duplicates += 1,
+        }
+        self.counts.protected = self.planner.protected();
+        (self.each)(&row)
+    }
+}
+
+impl Counts {
+    /// Rows that only repeat another.
+    pub(super) const fn repeated(&self) -> u64 {
+        self.duplicates - self.protected
+    }
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+}
+
+/// Adds a row to the run that is being written.
+pub(super) fn record(writer: &mut PlanWriter<'_>, row: &PlannedRow) -> Result<(), Quit> {
+    writer.add(row).map(|_| ()).map_err(Quit::from)
+}

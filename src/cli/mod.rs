@@ -1,0 +1,41 @@
+//! Composes the rooms: arguments, environment, streams, signals, exit codes. Holds no rules of the domain.
+
+mod args;
+mod context;
+mod exit;
+mod lists;
+mod pastime;
+mod preflight;
+mod run;
+mod signal;
+mod simulate;
+mod streams;
+mod tenants;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+use context::Context;
+pub use exit::{Exit, Quit};
+
+/// What the binary does: reads the arguments, runs the command, prints why it ended, returns the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return streams::usage(&error),
+    };
+    let context = Context::new(cli.output);
+    let result = match cli.command {
+        Command::Run(args) => run::run(&context, &args),
+        Command::Report(args) => pastime::report(&context, &args),
+        Command::Runs(args) => pastime::runs(&context, &args),
+        Command::Simulate(args) => simulate::serve(&context, &args),
+    };
+    let exit = result.unwrap_or_else(|quit| {
+        streams::error(&quit.lines);
+        quit.exit
+    });
+    ExitCode::from(exit.code())
+}

@@ -1,0 +1,151 @@
+//! Commands about the past: write a run's report again, show the runs.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{Format, ReportArgs, RunsArgs};
+use super::context::{Context, simulated};
+use super::exit::{Exit, Quit};
+use super::streams;
+use crate::config::{Flags, RunOptions, Settings};
+use crate::ledger::{Ledger, LedgerError, RunNo};
+use crate::model::{RunHeader, RunState};
+use crate::report::{ReportError, ReportWriter, Style, Tally, plain, prepare, summary_text};
+
+/// `report [RUN]`: the same files as at the run's end, from the ledger.
+pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<Exit, Quit> {
+    let settings = context.settings(&args.place, RunOptions::default(), Flags::default(), Vec::new())?;
+    let ledger = open(&settings, args.simulated)?;
+    let (no, header) = ledger.find(args.run.as_deref())?;
+    let out = args.out.clone().unwrap_or_else(|| settings.report_dir.join(&header.run));
+    prepare(&out)?;
+    write(context, &settings, &ledger, no, &out)
+}
+
+/// Writes the report files of a run and shows its summary; returns the run's exit code.
+pub(super) fn write(context: &Context, settings: &Settings, ledger: &Ledger, no: RunNo, out: &Path) -> Result<Exit, Quit> {
+    let header = ledger.run(no)?;
+    let style = Style { excel: settings.excel, delimiter: settings.delimiter };
+    let mut writer = ReportWriter::create(out, &header, style)?;
+    ledger.rows(no, |row| writer.row(&row).map_err(Failure::Report))?;
+    let tally = writer.finish(|tally| exit(&header, tally).code())?;
+    let exit = exit(&header, &tally);
+    ledger.set_exit_code(no, exit.code())?;
+    context.say(&format!("\n{}", summary_text(&header, &tally, out).trim_end()));
+    if !context.output.quiet {
+        streams::data(&out.join("report.csv").display().to_string());
+    }
+    tracing::info!(
+        run = header.run,
+        exit = exit.code(),
+        ledger_head = header.head,
+        ledger_rows = header.events,
+        "the run is recorded"
+    );
+    Ok(exit)
+}
+
+/// A run that only looked is fine as long as it could look.
+fn exit(header: &RunHeader, tally: &Tally) -> Exit {
+    match header.state {
+        RunState::Dry => Exit::Ok,
+        RunState::Refused => Exit::Refused,
+        RunState::Planned | RunState::Running | RunState::Ended => {
+            Exit::of_run(header.stopped_by, &header.tenant_stops, |class| tally.counts().of_class(class))
+        }
+    }
+}
+
+/// Either side of the pump between ledger and report.
+enum Failure {
+    Ledger(LedgerError),
+    Report(ReportError),
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+impl From<Failure> for Quit {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Ledger(error) => error.into(),
+            Failure::Report(error) => error.into(),
+        }
+    }
+}
+
+/// `runs`: the newest first.
+pub(super) fn runs(context: &Context, args: &RunsArgs) -> Result<Exit, Quit> {
+    let settings = context.settings(&args.place, RunOptions::default(), Flags::default(), Vec::new())?;
+    let runs = open(&settings, args.simulated)?.runs()?;
+    match args.format {
+        Format::Json => {
+            for run in &runs {
+                streams::data(&json(run));
+            }
+        }
+        Format::Csv => {
+            streams::data("run,job,state,started_at,ended_at,exit_code,tenants,operator,ticket");
+            for run in &runs {
+                streams::data(&csv_line(&cells(run)));
+            }
+        }
+        Format::Table => table(&runs),
+    }
+    Ok(Exit::Ok)
+}
+
+fn cells(run: &RunHeader) -> [String; 9] {
+    let tenants: Vec<&str> = run.tenants.iter().map(|tenant| tenant.label.as_str()).collect();
+    [
+        run.run.clone(),
+        run.job.clone(),
+        state(run).to_owned(),
+        run.started_at.to_string(),
+        run.ended_at.map(|at| at.to_string()).unwrap_or_default(),
+        run.exit_code.map(|code| code.to_string()).unwrap_or_default(),
+        tenants.join(" "),
+        run.operator.clone(),
+        run.ticket.clone().unwrap_or_default(),
+    ]
+}
+
+const fn state(run: &RunHeader) -> &'static str {
+    match run.state {
+        RunState::Planned => "planned",
+        RunState::Dry => "dry",
+        RunState::Refused => "refused",
+        RunState::Running => "unfinished",
+        RunState::Ended => "ended",
+    }
+}
+
+fn json(run: &RunHeader) -> String {
+    serde_json::to_string(run).unwrap_or_default()
+}
+
+fn csv_line(cells: &[String]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let written = writer.write_record(cells).ok().and_then(|()| writer.into_inner().ok()).unwrap_or_default();
+    String::from_utf8_lossy(&written).trim_end().to_owned()
+}
+
+fn table(runs: &[RunHeader]) {
+    if runs.is_empty() {
+        return streams::note("no runs yet");
+    }
+    streams::data(&format!("{:<22}  {:<10}  {:>4}  {:<20}  JOB", "RUN", "STATE", "EXIT", "STARTED"));
+    for run in runs {
+        let exit = run.exit_code.map(|code| code.to_string()).unwrap_or_default();
+        let started = run.started_at.to_string();
+        let line = format!("{:<22}  {:<10}  {exit:>4}  {:<20}  {}", run.run, state(run), &started[..19], plain(&run.job));
+        streams::data(&line);
+    }
+}
+
+fn open(settings: &Settings, is_simulated: bool) -> Result<Ledger, Quit> {
+    let directory: PathBuf = if is_simulated { simulated(&settings.state_dir) } else { settings.state_dir.clone() };
+    Ok(Ledger::open(&directory)?)
+}

@@ -1,0 +1,94 @@
+//! The embedded Graph: beside a run, or served for as long as it is wanted.
+
+use tokio::runtime::Runtime;
+
+use super::args::SimulateArgs;
+use super::context::Context;
+use super::exit::{Exit, Quit};
+use super::lists::Inputs;
+use super::tenants::{Book, Mode, derived};
+use super::{run, signal, streams};
+use crate::auth::Authority;
+use crate::config::Flags;
+use crate::exec::Stop;
+use crate::graph::GraphRoot;
+use crate::model::{Disposition, Kind, ObjectId, PlannedRow};
+use crate::plan::{PlanPolicy, Planner};
+use crate::report::Curtain;
+use crate::sim::{Behaviour, Collection, Object, Options, Quota, Scenario, Server, Tenant};
+
+/// An object by its tenant's number: what the simulator must hold.
+pub(super) type Held = (u32, Kind, ObjectId);
+
+/// What a row adds to the simulator.
+pub(super) fn held(row: &PlannedRow) -> Option<Held> {
+    (row.disposition == Disposition::Send).then_some((row.tenant?, row.kind?, row.id?))
+}
+
+/// Starts the simulator with these objects in it.
+pub(super) fn start(runtime: &Runtime, mut options: Options, book: &Book<'_>, held: Vec<Held>) -> Result<Server, Quit> {
+    let tenants = book.rows();
+    options.tenants =
+        tenants.iter().zip(book.domains()).map(|(row, domains)| Tenant { id: row.id.0, domains: domains.clone() }).collect();
+    let objects = held.into_iter().filter_map(|(tenant, kind, id)| {
+        let tenant = tenants.get(tenant as usize)?.id.0;
+        Some(Object { tenant, collection: collection(kind), id: id.0 })
+    });
+    options.objects = objects.collect();
+    runtime
+        .block_on(Server::start(options))
+        .map_err(|error| Quit::new(Exit::Internal, format!("failed to start the embedded Graph: {error}")))
+}
+
+/// The simulator of a run: seeded alike each time, and without a log that nobody reads.
+pub(super) fn options(scenario: Scenario) -> Options {
+    Options::new(Behaviour { log: false, ..Behaviour::of(scenario) })
+}
+
+/// Where the simulator is.
+pub(super) fn places(server: &Server) -> Result<(GraphRoot, Authority), Quit> {
+    let root = GraphRoot::new(server.url()).map_err(|error| Quit::new(Exit::Internal, error.to_string()))?;
+    Ok((root, Authority::new(server.url())?))
+}
+
+const fn collection(kind: Kind) -> Collection {
+    match kind {
+        Kind::AndroidForWork => Collection::AndroidForWork,
+        Kind::AndroidDeviceOwner => Collection::AndroidDeviceOwner,
+        Kind::VppToken => Collection::VppTokens,
+    }
+}
+
+/// `simulate JOB...`: serves until a signal comes.
+pub(super) fn serve(context: &Context, args: &SimulateArgs) -> Result<Exit, Quit> {
+    let inputs = Inputs::read(&args.lists)?;
+    let settings = context.settings(&args.place, inputs.run, Flags::default(), inputs.problems.clone())?;
+    context.start_log(&settings, Curtain::none());
+    let runtime = run::runtime()?;
+    let mut book = Book::new(Mode::Simulated, &settings, Box::new(|name| Ok(derived(name))));
+    let policy = PlanPolicy { skip_invalid: args.lists.skip_invalid, only: args.lists.only.clone(), ..PlanPolicy::default() };
+    let mut objects = Vec::new();
+    let (_, counts) = inputs.plan(&args.lists, &mut Planner::new(policy), &mut book, &mut |row| {
+        objects.extend(held(row));
+        Ok(())
+    })?;
+    let mut options = Options::of(args.scenario);
+    (options.port, options.seed) = (args.port, args.seed);
+    if let Some(quota) = args.quota() {
+        options.behaviour.write_quota = quota.0.map(|quota| Quota { count: quota.count, per: quota.per });
+        options.behaviour.hidden_write_quota = None;
+    }
+    let server = start(&runtime, options, &book, objects)?;
+    for row in book.rows() {
+        context.say(&format!("tenant {} is {}", crate::report::plain(&row.label), row.id));
+    }
+    context
+        .say(&format!("{} objects, scenario {}; the client secret is simulated; end with Ctrl-C", counts.to_send, args.scenario));
+    streams::data(server.url());
+    runtime.block_on(async {
+        let mut stop = signal::listen(Curtain::none());
+        let _ = stop.wait_for(|stop| *stop != Stop::Run).await;
+        server.stop().await;
+    });
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,95 @@
+//! The columns that a report adds, for one row; and the guard of cells against spreadsheets.
+
+use std::borrow::Cow;
+
+use crate::model::{Row, RunHeader, Stamp, Status};
+
+use super::columns::RESULT;
+
+/// The content of one `result_` column.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value<'a> {
+    Absent,
+    Number(u64),
+    Text(Cow<'a, str>),
+}
+
+impl<'a> Value<'a> {
+    fn text(text: Option<&'a str>) -> Self {
+        text.filter(|text| !text.is_empty()).map_or(Self::Absent, |text| Self::Text(text.into()))
+    }
+
+    fn shown(value: Option<impl ToString>) -> Self {
+        value.map_or(Self::Absent, |value| Self::Text(value.to_string().into()))
+    }
+
+    fn number(number: Option<impl Into<u64>>) -> Self {
+        number.map_or(Self::Absent, |number| Self::Number(number.into()))
+    }
+}
+
+/// The values of a row, in the order of [`RESULT`]; its verdict is handed in, as it is needed elsewhere too.
+pub(super) fn results<'a>(header: &'a RunHeader, row: &'a Row, (status, reason): (Status, &'a str)) -> [Value<'a>; RESULT.len()] {
+    let progress = &row.progress;
+    let source = header.sources.get(row.place.source as usize);
+    let tenant = row.tenant.and_then(|index| header.tenants.get(index as usize));
+    [
+        Value::Number(row.place.line.into()),
+        Value::text(source.map(|source| source.name.as_str())),
+        Value::text(tenant.map(|tenant| tenant.label.as_str())),
+        Value::text(row.kind.map(crate::model::Kind::name)),
+        Value::shown(row.id),
+        Value::text(row.name.as_deref()),
+        Value::text(Some(status.name())),
+        Value::text(Some(reason)),
+        Value::number(progress.http_status),
+        Value::text(progress.error_code.as_deref()),
+        Value::text(progress.message.as_deref()),
+        Value::Number(progress.attempts.into()),
+        Value::Number(progress.throttled.into()),
+        Value::shown(progress.sent_at),
+        Value::shown(progress.finished_at),
+        Value::number(elapsed(progress.sent_at, progress.finished_at)),
+        Value::text(progress.request_id.as_deref()),
+        Value::shown(progress.client_request_id),
+        Value::text(Some(header.run.as_str())),
+    ]
+}
+
+fn elapsed(sent: Option<Stamp>, finished: Option<Stamp>) -> Option<u64> {
+    Some(finished?.millis_since(sent?))
+}
+
+/// A cell that no spreadsheet takes for a formula: one `'` more, if a formula sign stands at its front or behind `'`s there.
+///
+/// Guarding what already begins with `'` as well is what makes it possible to take off exactly one on reading. A NUL,
+/// which no list may hold, is replaced.
+pub(super) fn guard(cell: &str) -> Cow<'_, str> {
+    let clean = if cell.contains('\0') { Cow::Owned(cell.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(cell) };
+    let first = clean.bytes().find(|byte| *byte != b'\'');
+    if matches!(first, Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r')) { Cow::Owned(format!("'{clean}")) } else { clean }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_that_look_like_formulas_get_one_quote() {
+        for (bare, guarded) in [
+            ("=1+1", "'=1+1"),
+            ("'=1+1", "''=1+1"),
+            ("-", "'-"),
+            ("+49", "'+49"),
+            ("@a", "'@a"),
+            ("\tx", "'\tx"),
+            ("\rx", "'\rx"),
+            ("'tis", "'tis"),
+            ("a=b", "a=b"),
+            ("a\0b", "a\u{fffd}b"),
+            ("", ""),
+        ] {
+            assert_eq!(guard(bare), guarded);
+        }
+    }
+}

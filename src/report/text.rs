@@ -1,0 +1,259 @@
+//! The summary that ends a run on a terminal: what became of the items, why, where it is written, what to type next.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::model::{Class, RunHeader, RunState, Status};
+
+use super::plain::{cut, grouped, plain, span, typed};
+use super::tally::{Cause, Tally};
+
+/// Causes that are told at most; the report has them all.
+const CAUSES_SHOWN: usize = 12;
+/// Characters of a message: a line of 80 with its indentation.
+const MESSAGE_CHARS: usize = 68;
+/// Characters of a name before the layout would break.
+const NAME_CHARS: usize = 40;
+
+/// The summary of a run whose report lies in `dir`, for a terminal of 80 columns. Ends with a line feed.
+pub fn summary_text(header: &RunHeader, tally: &Tally, dir: &Path) -> String {
+    let name = format!("{}, run {}", cut(&header.job, NAME_CHARS), plain(&header.run));
+    let mut lines = vec![name, headline(header, tally), String::new()];
+    let counts = tally.counts().iter().filter(|(_, count)| *count > 0);
+    lines.extend(counts.map(|(status, count)| format!("{:>9}  {status:<17}  {}", grouped(count), meaning(status))));
+    causes(tally, &mut lines);
+    stops(header, &mut lines);
+    lines.push(String::new());
+    if tally.requests() > 0 {
+        let (throttled, retries) = (grouped(tally.throttled()), grouped(tally.retries()));
+        lines.push(format!("requests  {}, of them {throttled} throttled and {retries} repeated", grouped(tally.requests())));
+    }
+    lines.push(format!("report    {}", typed(&dir.join("report.csv"))));
+    lines.extend(next(header, tally, dir).into_iter().map(|(label, command)| format!("{label:<8}  {command}")));
+    lines.join("\n") + "\n"
+}
+
+fn headline(header: &RunHeader, tally: &Tally) -> String {
+    let counts = tally.counts();
+    let (total, fine) = (counts.total(), counts.of_class(Class::Success) + counts.of_class(Class::Neutral));
+    let took = header.ended_at.map(|at| Duration::from_millis(at.millis_since(header.started_at)));
+    let took = took.map(|took| format!(", after {}", span(took))).unwrap_or_default();
+    match header.state {
+        RunState::Dry => format!("dry run over {} items, nothing was sent", grouped(total)),
+        RunState::Refused => "a guard refused the run, nothing was sent".to_owned(),
+        RunState::Planned | RunState::Running | RunState::Ended if fine == total => {
+            format!("all {} items are done{took}", grouped(total))
+        }
+        RunState::Planned | RunState::Running | RunState::Ended => {
+            format!("{} of {} items are not done{took}", grouped(total - fine), grouped(total))
+        }
+    }
+}
+
+const fn meaning(status: Status) -> &'static str {
+    match status {
+        Status::Revoked => "done, and shown by reading back",
+        Status::Accepted => "the service said yes; not read back",
+        Status::AlreadyInactive => "had expired before; nothing was sent",
+        Status::Unconfirmed => "the service said yes; not shown by reading back",
+        Status::Partial => "done, but some licences failed",
+        Status::NotFound => "the service does not know this id",
+        Status::Superseded => "re-issued since the plan; left alone",
+        Status::Refused => "the service said no, for good",
+        Status::Failed => "tried, and shown not to be revoked",
+        Status::Unknown => "sent; may or may not have had an effect",
+        Status::AwaitingApproval => "waits for a second administrator",
+        Status::NotAttempted => "its turn did not come; nothing was sent",
+        Status::Skipped => "protected, a duplicate, or done recently",
+        Status::Invalid => "the row could not be used",
+    }
+}
+
+fn causes(tally: &Tally, lines: &mut Vec<String>) {
+    let causes = tally.causes();
+    if causes.is_empty() {
+        return;
+    }
+    lines.extend([String::new(), "why".to_owned()]);
+    for cause in causes.iter().take(CAUSES_SHOWN) {
+        lines.push(format!("{:>9}  {}", grouped(cause.count), title(cause)));
+        if !cause.example.trim().is_empty() {
+            lines.push(format!("{:>11}{}", "", cut(&cause.example, MESSAGE_CHARS)));
+        }
+    }
+    match causes.len().saturating_sub(CAUSES_SHOWN) {
+        0 => {}
+        1 => lines.push(format!("{:>11}and 1 more cause, in the report", "")),
+        more => lines.push(format!("{:>11}and {more} more causes, in the report", "")),
+    }
+}
+
+/// `refused, HTTP 403 Authorization_RequestDenied`.
+fn title(cause: &Cause) -> String {
+    let http = cause.http_status.map(|status| format!(", HTTP {status}")).unwrap_or_default();
+    let code = cause.error_code.as_deref().map(|code| format!(" {}", cut(code, NAME_CHARS))).unwrap_or_default();
+    let comma = if http.is_empty() && !code.is_empty() { "," } else { "" };
+    format!("{}{http}{comma}{code}", cause.status)
+}
+
+fn stops(header: &RunHeader, lines: &mut Vec<String>) {
+    if header.stopped_by.is_none() && header.tenant_stops.is_empty() {
+        return;
+    }
+    lines.extend([String::new(), "stopped".to_owned()]);
+    if let Some(by) = header.stopped_by {
+        lines.push(format!("{:>11}the run ({}): {}", "", by.name(), by.reason()));
+    }
+    for stop in &header.tenant_stops {
+        let label = header.tenants.iter().find(|tenant| tenant.id == stop.tenant).map(|tenant| tenant.label.as_str());
+        let label = label.map_or_else(|| stop.tenant.to_string(), |label| cut(label, NAME_CHARS));
+        lines.push(format!("{:>11}tenant {label} ({})", "", stop.cause.name()));
+        lines.push(format!("{:>11}{}", "", cut(&stop.message, MESSAGE_CHARS)));
+    }
+}
+
+/// What to do, the first thing first; nothing if all is well.
+fn next(header: &RunHeader, tally: &Tally, dir: &Path) -> Vec<(&'static str, String)> {
+    if matches!(header.state, RunState::Dry | RunState::Refused) {
+        return Vec::new();
+    }
+    let counts = tally.counts();
+    let run = typed(Path::new(&header.run));
+    let failed = typed(&dir.join("failed.csv"));
+    let unsent = counts.of(Status::NotAttempted) + counts.of(Status::AwaitingApproval);
+    let unsure = counts.of(Status::Unconfirmed) + counts.of(Status::Unknown);
+    if unsent > 0 {
+        vec![("failed", failed), ("next", format!("bulk-revoke resume {run}"))]
+    } else if unsure > 0 {
+        vec![("failed", failed), ("next", format!("bulk-revoke verify {run}"))]
+    } else if counts.of_class(Class::Failure) > 0 {
+        vec![("next", format!("once the causes are mended: bulk-revoke run {failed}"))]
+    } else {
+        Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample::{header, refused, row, settled, tenants};
+    use super::*;
+    use crate::model::{Row, StopCause, StoppedBy, TenantStop};
+
+    fn text(header: &RunHeader, rows: &[Row]) -> String {
+        let mut tally = Tally::new();
+        for row in rows {
+            tally.add(header, row);
+        }
+        summary_text(header, &tally, Path::new("reports/ab12"))
+    }
+
+    fn revoked(count: u32) -> Vec<Row> {
+        (0..count).map(|line| row(line, Status::Revoked, &[])).collect()
+    }
+
+    #[test]
+    fn when_all_is_well_there_is_nothing_to_do() {
+        insta::assert_snapshot!(text(&header(), &revoked(1200)), @r#"
+        retire-kiosks, run 20261122-0414-ab12
+        all 1,200 items are done, after 6m 41s
+
+            1,200  revoked            done, and shown by reading back
+
+        requests  1,200, of them 0 throttled and 0 repeated
+        report    reports/ab12/report.csv
+        "#);
+    }
+
+    #[test]
+    fn failures_are_told_with_their_causes_and_the_next_command() {
+        let mut rows = revoked(5);
+        rows.extend([refused(
+            9,
+            "Forbidden",
+            "Insufficient privileges to complete the operation. Ask an administrator of the tenant for more.",
+        )]);
+        rows.extend([settled(10, Status::Skipped, "duplicate of line 2"), settled(11, Status::Invalid, "not a GUID")]);
+        insta::assert_snapshot!(text(&header(), &rows), @r#"
+        retire-kiosks, run 20261122-0414-ab12
+        2 of 8 items are not done, after 6m 41s
+
+                5  revoked            done, and shown by reading back
+                1  refused            the service said no, for good
+                1  skipped            protected, a duplicate, or done recently
+                1  invalid            the row could not be used
+
+        why
+                1  refused, HTTP 403 Forbidden
+                   Insufficient privileges to complete the operation. Ask an administr…
+                1  invalid
+                   not a GUID
+                1  skipped
+                   duplicate of line 2
+
+        requests  6, of them 0 throttled and 0 repeated
+        report    reports/ab12/report.csv
+        next      once the causes are mended: bulk-revoke run reports/ab12/failed.csv
+        "#);
+    }
+
+    #[test]
+    fn what_stopped_is_named_and_the_run_can_be_resumed() {
+        let mut header = header();
+        header.stopped_by = Some(StoppedBy::Interrupted);
+        let message = "AADSTS7000215: invalid client secret\u{1b}[2J provided".to_owned();
+        header.tenant_stops = vec![TenantStop { tenant: tenants()[1].id, cause: StopCause::SignIn, message }];
+        let mut row = row(2, Status::Revoked, &[]);
+        row.progress = crate::model::Progress::default();
+        row.tenant = Some(1);
+        insta::assert_snapshot!(text(&header, &[row]), @r#"
+        retire-kiosks, run 20261122-0414-ab12
+        1 of 1 items are not done, after 6m 41s
+
+                1  not_attempted      its turn did not come; nothing was sent
+
+        why
+                1  not_attempted
+                   AADSTS7000215: invalid client secret\u{1b}[2J provided
+
+        stopped
+                   the run (interrupted): the run was interrupted before its turn
+                   tenant fabrikam (sign_in)
+                   AADSTS7000215: invalid client secret\u{1b}[2J provided
+
+        report    reports/ab12/report.csv
+        failed    reports/ab12/failed.csv
+        next      bulk-revoke resume 20261122-0414-ab12
+        "#);
+    }
+
+    #[test]
+    fn doubt_is_settled_before_anything_is_sent_again() {
+        let rows = [row(2, Status::Unknown, &[]), refused(3, "A", "b")];
+        assert!(text(&header(), &rows).ends_with("next      bulk-revoke verify 20261122-0414-ab12\n"));
+    }
+
+    #[test]
+    fn a_dry_run_promises_nothing() {
+        let header = RunHeader { state: RunState::Dry, ..header() };
+        let mut rows = revoked(1);
+        rows[0].progress = crate::model::Progress::default();
+        let text = text(&header, &rows);
+        assert!(text.contains("dry run over 1 items, nothing was sent") && !text.contains("next"), "{text}");
+    }
+
+    #[test]
+    fn many_causes_are_cut_and_every_line_fits() {
+        let rows: Vec<Row> =
+            (0..20).map(|line| refused(line, &format!("{line}{}", "Code".repeat(30)), &"word\u{1b}\n".repeat(60))).collect();
+        let text = text(&header(), &rows);
+        assert!(text.contains("and 8 more causes, in the report"));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn every_status_fits_its_line() {
+        let rows: Vec<Row> = Status::ALL.into_iter().map(|status| row(2, status, &[])).collect();
+        assert!(text(&header(), &rows).lines().all(|line| line.chars().count() <= 80));
+    }
+}
