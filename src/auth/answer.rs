@@ -1,6 +1,5 @@
 //! One raw answer of the authority, and what its status and `error` mean: permanent, passing, or fine.
 
-use std::error::Error as _;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use reqwest::StatusCode;
 use reqwest::header::{DATE, RETRY_AFTER};
 use serde_json::Value;
 
+use super::causes::causes;
 use super::hints;
 use super::retry_after::{http_date, retry_after};
 
@@ -36,14 +36,14 @@ pub(super) enum Fault {
 impl Answer {
     /// Sends a request and reads the answer. Fails with words that hold neither the URL nor anything that was sent.
     pub(super) async fn of(request: reqwest::RequestBuilder) -> Result<Self, String> {
-        let mut response = request.timeout(EXCHANGE_LIMIT).send().await.map_err(|error| chain(error, "could not be reached"))?;
+        let mut response = request.timeout(EXCHANGE_LIMIT).send().await.map_err(|error| words(error, "could not be reached"))?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let waits = response.headers().get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
         let retry_after = retry_after(waits, header(DATE.as_str()).and_then(http_date));
         let request_id = header("x-ms-request-id").map(str::to_owned);
         let status = response.status();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| chain(error, "broke off its answer"))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| words(error, "broke off its answer"))? {
             body.extend_from_slice(&chunk);
             if body.len() > LARGEST_BODY {
                 return Err("the sign-in service sent an answer of more than a megabyte".to_owned());
@@ -96,23 +96,12 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// The causes of a network error, each once; reqwest shows only the outermost by itself.
-fn chain(error: reqwest::Error, what: &str) -> String {
-    let error = error.without_url();
+/// A network error in words; the URL is of no help.
+fn words(error: reqwest::Error, what: &str) -> String {
     if error.is_timeout() {
         return format!("the sign-in service {what}: no answer within {} s", EXCHANGE_LIMIT.as_secs());
     }
-    let mut words = format!("the sign-in service {what}: {error}");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !words.ends_with(&text) {
-            words.push_str(": ");
-            words.push_str(&text);
-        }
-        cause = inner.source();
-    }
-    words
+    format!("the sign-in service {what}: {}", causes(&error.without_url()))
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use super::tenants::Book;
 use crate::config::{Job, RunOptions};
 use crate::input::{Format, List, Options};
 use crate::ledger::PlanWriter;
-use crate::model::{Disposition, Entry, PlannedRow, Problem, Source, SourceRow, Status, VppOptions};
+use crate::model::{Disposition, Entry, LEFT_OUT, PlannedRow, Problem, Source, SourceRow, Status, VppOptions};
 use crate::plan::{Defaults, Planner};
-use crate::report::{LEFT_OUT, plain};
+use crate::report::plain;
 
 /// A name that stands for standard input.
 const STDIN: &str = "-";

@@ -4,13 +4,10 @@
 use super::file::verify_off;
 use super::options::RunOptions;
 use super::table::{Document, Table};
-use crate::model::{Entry, Kind, Place, Problem, Source, VppOptions};
+use crate::model::{Entry, Place, Problem, REMOVED, Source, VppOptions, is_secret_column};
 
 /// What belongs to the administrator's `config.toml`.
 const NOT_HERE: [&str; 6] = ["graph", "auth", "tenants", "guard", "state", "log"];
-
-/// Columns and keys whose values are live secrets in exports of these objects.
-const SECRET: [&str; 5] = ["tokenvalue", "qrcodecontent", "qrcodeimage", "wifipassword", "token"];
 
 /// A job, read.
 #[derive(Debug, Default)]
@@ -139,7 +136,7 @@ impl Item {
 }
 
 fn blank_secrets((key, value): (String, String)) -> (String, String) {
-    if SECRET.contains(&Kind::fold(&key).as_str()) { (key, "[removed]".to_owned()) } else { (key, value) }
+    if is_secret_column(&key) { (key, REMOVED.to_owned()) } else { (key, value) }
 }
 
 #[cfg(test)]

@@ -227,7 +227,8 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
     async fn wait(&mut self, wake: Wake) -> bool {
         let now = self.run.clock.now();
         let wake = if let Wake::At(at) = wake { Some(at) } else { None };
-        let deadline = self.run.policy.deadline.filter(|_| self.scheduler.stopped_by().is_none());
+        // A deadline that has passed with nothing left to send wakes nobody.
+        let deadline = self.run.policy.deadline.filter(|deadline| *deadline > now && self.scheduler.stopped_by().is_none());
         let until = [wake, deadline, self.give_up_at, Some(now + HEARTBEAT)].into_iter().flatten().min();
         tokio::select! {
             biased;

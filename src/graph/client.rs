@@ -1,10 +1,11 @@
 //! The one HTTP client: nothing is retried, redirected or proxied behind our back.
 
-use std::error::Error;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client};
+
+use crate::auth::causes;
 
 /// Name resolution, connection and TLS together; longer than any of them takes on a working network.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -54,19 +55,4 @@ pub fn client(policy: &ClientPolicy) -> Result<Client, ClientError> {
         let hint = "is there a CA store on this machine? (install ca-certificates, set SSL_CERT_FILE, or give --ca-file)";
         ClientError(format!("{}; {hint}", causes(&error)))
     })
-}
-
-/// An error with its causes, each once.
-pub(super) fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let words = inner.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = inner.source();
-    }
-    text
 }

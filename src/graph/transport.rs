@@ -8,10 +8,9 @@ use jiff::Timestamp;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder};
 
-use super::client::causes;
 use super::root::GraphRoot;
 use super::verdict::{Response, judge, unanswered};
-use crate::auth::{Bearer, TokenError, Tokens, http_date};
+use crate::auth::{Bearer, TokenError, Tokens, causes, http_date};
 use crate::clock::Clock;
 use crate::exec::{Answer, Order, Transport, Verdict};
 use crate::model::{Body, Reached, StopCause, TenantId, VppOptions};

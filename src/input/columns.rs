@@ -1,6 +1,6 @@
 //! What the columns of a list are for, told by their names; or what is wrong with them.
 
-use crate::model::{Kind, ObjectId};
+use crate::model::{Kind, ObjectId, is_result_column, is_secret_column};
 
 /// Columns that are the id, folded; those that name a kind are [`Kind::of_id_column`]'s.
 const ID: [&str; 5] = ["id", "profileid", "tokenid", "enrollmentprofileid", "objectid"];
@@ -12,30 +12,6 @@ const TENANT: [&str; 2] = ["tenant", "tenantid"];
 const NOTIFY: [&str; 1] = ["notifymanageddevices"];
 /// The options of VPP tokens, folded.
 const UNTRACKED: [&str; 1] = ["revokeuntrackedlicenses"];
-/// Columns whose values are live secrets, folded (contract §3).
-const SECRET: [&str; 5] = ["tokenvalue", "qrcodecontent", "qrcodeimage", "wifipassword", "token"];
-/// The columns that a report adds (contract §6).
-const RESULT: [&str; 19] = [
-    "result_line",
-    "result_source",
-    "result_tenant",
-    "result_kind",
-    "result_id",
-    "result_name",
-    "result_status",
-    "result_reason",
-    "result_http_status",
-    "result_error_code",
-    "result_message",
-    "result_attempts",
-    "result_throttled",
-    "result_sent_at",
-    "result_finished_at",
-    "result_elapsed_ms",
-    "result_request_id",
-    "result_client_request_id",
-    "result_run",
-];
 /// Column names that a message lists at most.
 const NAMES_SHOWN: usize = 20;
 
@@ -104,7 +80,7 @@ impl Columns {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let carried = (0..names.len()).filter(|at| !is_result(&names[*at]));
+        let carried = (0..names.len()).filter(|at| !is_result_column(&names[*at]));
         Ok(Self {
             width: names.len(),
             id,
@@ -117,8 +93,8 @@ impl Columns {
                 kind: header.result("result_kind"),
                 tenant: header.result("result_tenant"),
             },
-            report: names.iter().any(|name| is_result(name)),
-            carried: carried.map(|at| Carried { at, secret: SECRET.contains(&header.folded[at].as_str()) }).collect(),
+            report: names.iter().any(|name| is_result_column(name)),
+            carried: carried.map(|at| Carried { at, secret: is_secret_column(&header.names[at]) }).collect(),
         })
     }
 }
@@ -137,12 +113,6 @@ pub(super) fn is_id_text(cell: &str) -> bool {
     cell.parse::<ObjectId>().is_ok()
 }
 
-/// Whether a report adds a column of this name.
-pub(super) fn is_result(name: &str) -> bool {
-    let name = name.trim();
-    RESULT.iter().any(|result| result.eq_ignore_ascii_case(name))
-}
-
 /// The names of a list's columns, and the same folded.
 struct Header<'a> {
     names: &'a [String],
@@ -156,7 +126,7 @@ impl<'a> Header<'a> {
 
     /// The columns that a report carries and whose folded name is wanted.
     fn own(&self, wanted: impl Fn(&str) -> bool) -> Vec<usize> {
-        (0..self.names.len()).filter(|at| !is_result(&self.names[*at]) && wanted(&self.folded[*at])).collect()
+        (0..self.names.len()).filter(|at| !is_result_column(&self.names[*at]) && wanted(&self.folded[*at])).collect()
     }
 
     fn ids(&self) -> Vec<usize> {
@@ -186,7 +156,7 @@ impl<'a> Header<'a> {
             },
             Some(name) => match self.named(name).as_slice() {
                 [] => Err(format!("no column is named {name:?}; name one of these with --id-column: {}", self.list())),
-                [at] if SECRET.contains(&self.folded[*at].as_str()) => {
+                [at] if is_secret_column(&self.names[*at]) => {
                     Err(format!("{:?} holds secrets and cannot be the id: name another column with --id-column", self.names[*at]))
                 }
                 [at] => Ok(Id { at: *at, also: None }),

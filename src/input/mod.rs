@@ -6,7 +6,6 @@ mod columns;
 mod encoding;
 mod format;
 mod framing;
-mod guard;
 mod layout;
 mod list;
 mod row;

@@ -2,14 +2,10 @@
 
 use csv::StringRecord;
 
-use crate::model::{Entry, ObjectId, Place};
+use crate::model::{Entry, ObjectId, Place, REMOVED, is_result_column, unguard};
 
-use super::columns::{Carried, Columns, is_id_text, is_result};
+use super::columns::{Carried, Columns, is_id_text};
 use super::encoding::LineEnd;
-use super::guard::unguard;
-
-/// What stands in the report in place of a secret.
-pub(super) const REMOVED: &str = "[removed]";
 
 /// Turns the rows of one list into entries.
 #[derive(Debug)]
@@ -34,7 +30,7 @@ impl Rows {
     /// The cells of a header, as a list that no report wrote would have them.
     pub(super) fn names(&self, row: &StringRecord) -> Vec<String> {
         let names = self.cells(row);
-        let report = names.iter().any(|name| is_result(name));
+        let report = names.iter().any(|name| is_result_column(name));
         let bare = names.into_iter().map(|name| if report { unguard(name) } else { name });
         bare.map(|name| if self.ends == LineEnd::Cr { name.replace('\n', "\r") } else { name.to_owned() }).collect()
     }

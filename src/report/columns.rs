@@ -2,33 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Row, SourceRow};
-
-/// Stands in [`SourceRow::columns`] for a column that is left out of the report. No list can hold a NUL.
-pub const LEFT_OUT: &str = "\0";
-
-/// What a report adds to each row, in the contract's order (§6).
-pub(super) const RESULT: [&str; 19] = [
-    "result_line",
-    "result_source",
-    "result_tenant",
-    "result_kind",
-    "result_id",
-    "result_name",
-    "result_status",
-    "result_reason",
-    "result_http_status",
-    "result_error_code",
-    "result_message",
-    "result_attempts",
-    "result_throttled",
-    "result_sent_at",
-    "result_finished_at",
-    "result_elapsed_ms",
-    "result_request_id",
-    "result_client_request_id",
-    "result_run",
-];
+use crate::model::{LEFT_OUT, RESULT_COLUMNS, Row, SourceRow};
 
 /// The original columns of all lists, and where each list has them.
 #[derive(Debug)]
@@ -71,13 +45,13 @@ impl Union {
 
     /// The names as keys of an object: each once, and none of them a report's own.
     pub(super) fn keys(&self) -> Vec<String> {
-        let mut taken: Vec<String> = RESULT.map(str::to_owned).to_vec();
+        let mut taken: Vec<String> = RESULT_COLUMNS.map(str::to_owned).to_vec();
         for name in &self.names {
             let numbered = (2_usize..).map(|number| format!("{name} ({number})"));
             let key = std::iter::once(name.clone()).chain(numbered).find(|key| !taken.contains(key));
             taken.extend(key);
         }
-        taken.split_off(RESULT.len())
+        taken.split_off(RESULT_COLUMNS.len())
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use csv::{ByteRecord, Terminator};
 
-use crate::model::{Class, Row, RunHeader};
+use crate::model::{Class, RESULT_COLUMNS, Row, RunHeader, guard};
 
-use super::columns::{RESULT, Union};
+use super::columns::Union;
 use super::draft::{Draft, ReportError, sync_folder};
-use super::results::{Value, guard, results};
+use super::results::{Value, results};
 use super::summary::Summary;
 use super::tally::Tally;
 
@@ -48,7 +48,7 @@ impl<'a> ReportWriter<'a> {
     pub fn create(dir: &Path, header: &'a RunHeader, style: Style) -> Result<Self, ReportError> {
         let draft = |name| Draft::create(dir, name, &header.run);
         let columns = Union::of(&header.sources);
-        let keys = columns.keys().into_iter().chain(RESULT.map(str::to_owned));
+        let keys = columns.keys().into_iter().chain(RESULT_COLUMNS.map(str::to_owned));
         let mut writer = Self {
             header,
             keys: keys.enumerate().map(|(at, key)| json_key(at, key)).collect(),
@@ -61,7 +61,7 @@ impl<'a> ReportWriter<'a> {
             record: ByteRecord::new(),
             line: Vec::new(),
         };
-        let names = writer.columns.names.iter().map(String::as_str).chain(RESULT);
+        let names = writer.columns.names.iter().map(String::as_str).chain(RESULT_COLUMNS);
         writer.record.extend(names.map(|name| guard(name).into_owned()));
         write_record(&mut writer.report, &writer.record)?;
         write_record(&mut writer.failed, &writer.record)?;
@@ -89,7 +89,7 @@ impl<'a> ReportWriter<'a> {
         self.write_line(row, values).map_err(|cause| ReportError::new("write", self.lines.path(), cause))
     }
 
-    fn write_line(&mut self, row: &Row, values: [Value<'_>; RESULT.len()]) -> std::io::Result<()> {
+    fn write_line(&mut self, row: &Row, values: [Value<'_>; RESULT_COLUMNS.len()]) -> std::io::Result<()> {
         let original = self.columns.cells(row).map(|cell| Value::Text(cell.into()));
         self.line.clear();
         for (key, value) in self.keys.iter().zip(original.chain(values)) {

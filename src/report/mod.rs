@@ -17,7 +17,6 @@ mod watch;
 #[cfg(test)]
 mod sample;
 
-pub use columns::LEFT_OUT;
 pub use draft::{ReportError, prepare};
 pub use files::{ReportWriter, Style};
 pub use plain::plain;

@@ -1,10 +1,8 @@
-//! The columns that a report adds, for one row; and the guard of cells against spreadsheets.
+//! The columns that a report adds, for one row.
 
 use std::borrow::Cow;
 
-use crate::model::{Row, RunHeader, Stamp, Status};
-
-use super::columns::RESULT;
+use crate::model::{RESULT_COLUMNS, Row, RunHeader, Stamp, Status};
 
 /// The content of one `result_` column.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +26,12 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The values of a row, in the order of [`RESULT`]; its verdict is handed in, as it is needed elsewhere too.
-pub(super) fn results<'a>(header: &'a RunHeader, row: &'a Row, (status, reason): (Status, &'a str)) -> [Value<'a>; RESULT.len()] {
+/// The values of a row, in the order of [`RESULT_COLUMNS`]; its verdict is handed in, as it is needed elsewhere too.
+pub(super) fn results<'a>(
+    header: &'a RunHeader,
+    row: &'a Row,
+    (status, reason): (Status, &'a str),
+) -> [Value<'a>; RESULT_COLUMNS.len()] {
     let progress = &row.progress;
     let source = header.sources.get(row.place.source as usize);
     let tenant = row.tenant.and_then(|index| header.tenants.get(index as usize));
@@ -58,38 +60,4 @@ pub(super) fn results<'a>(header: &'a RunHeader, row: &'a Row, (status, reason):
 
 fn elapsed(sent: Option<Stamp>, finished: Option<Stamp>) -> Option<u64> {
     Some(finished?.millis_since(sent?))
-}
-
-/// A cell that no spreadsheet takes for a formula: one `'` more, if a formula sign stands at its front or behind `'`s there.
-///
-/// Guarding what already begins with `'` as well is what makes it possible to take off exactly one on reading. A NUL,
-/// which no list may hold, is replaced.
-pub(super) fn guard(cell: &str) -> Cow<'_, str> {
-    let clean = if cell.contains('\0') { Cow::Owned(cell.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(cell) };
-    let first = clean.bytes().find(|byte| *byte != b'\'');
-    if matches!(first, Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r')) { Cow::Owned(format!("'{clean}")) } else { clean }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_that_look_like_formulas_get_one_quote() {
-        for (bare, guarded) in [
-            ("=1+1", "'=1+1"),
-            ("'=1+1", "''=1+1"),
-            ("-", "'-"),
-            ("+49", "'+49"),
-            ("@a", "'@a"),
-            ("\tx", "'\tx"),
-            ("\rx", "'\rx"),
-            ("'tis", "'tis"),
-            ("a=b", "a=b"),
-            ("a\0b", "a\u{fffd}b"),
-            ("", ""),
-        ] {
-            assert_eq!(guard(bare), guarded);
-        }
-    }
 }

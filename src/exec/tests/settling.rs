@@ -1,0 +1,130 @@
+//! What becomes of items: retries, doubt, tokens, permissions.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::rig::{LATENCY, Rig, again, no, yes};
+use crate::exec::Verdict;
+use crate::model::{Kind, Limit, Phase, Reached, Status, StopCause, StoppedBy};
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_never_left_is_simply_retried_until_the_attempts_are_used_up() {
+    let outcome =
+        Rig::of(2).run(|order, nth| (LATENCY, if order.item.no.0 == 1 || nth < 3 { again(Reached::NotSent) } else { yes() }));
+    let outcome = outcome.await;
+    assert_eq!(outcome.progress[0].status(), Status::Failed);
+    assert_eq!((outcome.progress[0].attempts, outcome.progress[0].sent_at), (5, None));
+    assert_eq!((outcome.progress[1].status(), outcome.progress[1].attempts), (Status::Accepted, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_may_have_had_its_effect_is_never_repeated() {
+    let outcome = Rig::of(10).run(|_, _| (LATENCY, again(Reached::Maybe))).await;
+    assert_eq!(outcome.count(Status::Unknown), 10);
+    assert_eq!(outcome.seen.len(), 10);
+    assert!(outcome.progress.iter().all(|progress| progress.reason.contains("not repeated")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_is_retried_and_then_unknown() {
+    let outcome =
+        Rig::of(2).run(|order, nth| (LATENCY, if order.item.no.0 == 1 || nth == 1 { again(Reached::Answered) } else { yes() }));
+    let outcome = outcome.await;
+    assert_eq!((outcome.progress[0].status(), outcome.progress[0].attempts), (Status::Unknown, 5));
+    assert_eq!((outcome.progress[1].status(), outcome.progress[1].attempts), (Status::Accepted, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_service_may_ask_one_item_to_wait() {
+    let wait = Duration::from_secs(45);
+    let outcome = Rig::of(1).run(move |_, nth| {
+        (LATENCY, if nth == 1 { Verdict::Again { reached: Reached::Answered, after: Some(wait) } } else { yes() })
+    });
+    let outcome = outcome.await;
+    assert!(outcome.seen[1].at.saturating_sub(outcome.seen[0].until) >= wait);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_costs_each_item_one_repetition_at_most() {
+    let outcome =
+        Rig::of(50).run(|order, nth| (LATENCY, if order.item.no.0 <= 16 && nth == 1 { Verdict::Unauthorized } else { yes() }));
+    let outcome = outcome.await;
+    assert_eq!(outcome.count(Status::Accepted), 50);
+    assert!(outcome.ended.tenant_stops.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_fresh_tokens_refused_in_a_row_stop_the_tenant_and_no_other() {
+    let mut rig = Rig::of(100);
+    rig.add(20, 1, Kind::VppToken);
+    let closed = rig.items[0].tenant;
+    let outcome =
+        rig.run(move |order, _| (LATENCY, if order.item.tenant == closed { Verdict::Unauthorized } else { yes() })).await;
+    let causes: Vec<StopCause> = outcome.ended.tenant_stops.iter().map(|stop| stop.cause).collect();
+    assert_eq!(causes, [StopCause::SignIn]);
+    assert_eq!((outcome.count(Status::NotAttempted), outcome.count(Status::Accepted)), (100, 20));
+    assert!(outcome.seen.iter().filter(|seen| seen.item.tenant == closed).count() <= 2 * 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_without_a_token_is_stopped_and_its_items_were_not_sent() {
+    let outcome =
+        Rig::of(30).run(|_, _| (LATENCY, Verdict::StopTenant { cause: StopCause::SignIn, message: "wrong secret".to_owned() }));
+    let outcome = outcome.await;
+    assert_eq!(outcome.count(Status::NotAttempted), 30);
+    assert_eq!(outcome.ended.tenant_stops.len(), 1);
+    assert!(outcome.progress.iter().all(|progress| progress.phase == Phase::Ready && progress.attempts == 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_items_that_are_all_denied_stop_the_tenant() {
+    let denied = || Verdict::Denied { reason: "no scope".to_owned() };
+    let mut rig = Rig::of(100);
+    rig.policy.concurrency = 1.try_into().unwrap();
+    let outcome = rig.run(move |_, _| (LATENCY, denied())).await;
+    assert_eq!((outcome.count(Status::Refused), outcome.count(Status::NotAttempted)), (5, 95));
+    assert_eq!(outcome.ended.tenant_stops[0].cause, StopCause::Permission);
+}
+
+#[tokio::test(start_paused = true)]
+async fn single_items_that_are_denied_stop_nothing() {
+    let outcome = Rig::of(50).run(|order, _| {
+        let denied = order.item.no.0 % 3 == 0;
+        (LATENCY, if denied { Verdict::Denied { reason: "locked".to_owned() } } else { yes() })
+    });
+    let outcome = outcome.await;
+    assert_eq!((outcome.count(Status::Refused), outcome.count(Status::Accepted)), (16, 34));
+    assert!(outcome.ended.tenant_stops.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_failures_open_the_breaker() {
+    let mut rig = Rig::of(100);
+    rig.policy.concurrency = 1.try_into().unwrap();
+    rig.policy.max_fail = Some(Limit::Count(7));
+    let outcome = rig.run(|_, _| (LATENCY, no())).await;
+    assert_eq!(outcome.ended.stopped_by, Some(StoppedBy::Breaker));
+    assert_eq!((outcome.count(Status::Refused), outcome.count(Status::NotAttempted)), (7, 93));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_object_has_two_requests_in_flight() {
+    let script = |_: &crate::exec::Order, nth: u32| {
+        let verdict = match nth {
+            1 => again(Reached::NotSent),
+            2 => again(Reached::Answered),
+            3 => Verdict::Unauthorized,
+            _ => yes(),
+        };
+        (LATENCY, verdict)
+    };
+    let outcome = Rig::of(40).run(script).await;
+    let mut by_item: HashMap<_, Vec<_>> = HashMap::new();
+    for seen in &outcome.seen {
+        by_item.entry(seen.item.no).or_default().push((seen.at, seen.until));
+    }
+    for times in by_item.values_mut() {
+        times.sort_unstable();
+        assert!(times.windows(2).all(|pair| pair[0].1 <= pair[1].0), "{times:?}");
+    }
+}

@@ -1,0 +1,99 @@
+//! How a run ends before its time: signals, deadlines, pauses that are too long, a ledger that fails.
+
+use std::time::Duration;
+
+use super::rig::{LATENCY, Rig, again, later, yes};
+use crate::exec::Stop;
+use crate::model::{Reached, Status, StopCause, StoppedBy, What};
+
+#[tokio::test(start_paused = true)]
+async fn a_first_signal_lets_what_is_in_flight_finish() {
+    let mut rig = Rig::of(200);
+    rig.stops = vec![(Duration::from_millis(400), Stop::Drain)];
+    let outcome = rig.run(|_, _| (LATENCY, yes())).await;
+    assert_eq!(outcome.ended.stopped_by, Some(StoppedBy::Interrupted));
+    assert_eq!(outcome.count(Status::Unknown), 0);
+    let accepted = outcome.count(Status::Accepted);
+    assert!(accepted > 0 && accepted < 100, "{accepted}");
+    assert_eq!(outcome.count(Status::NotAttempted), 200 - accepted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_hangs_is_given_up_after_the_grace() {
+    let mut rig = Rig::of(3);
+    rig.stops = vec![(Duration::from_secs(1), Stop::Drain)];
+    let outcome = rig.run(|_, _| (Duration::from_secs(100), yes())).await;
+    assert_eq!(outcome.count(Status::Unknown), 3);
+    assert_eq!(outcome.took.as_secs(), 21);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_signal_ends_at_once() {
+    let mut rig = Rig::of(3);
+    rig.stops = vec![(Duration::from_secs(1), Stop::Drain), (Duration::from_secs(2), Stop::Abort)];
+    let outcome = rig.run(|_, _| (Duration::from_secs(100), yes())).await;
+    assert_eq!((outcome.count(Status::Unknown), outcome.took.as_secs()), (3, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_deadline_nothing_new_is_sent() {
+    let mut rig = Rig::of(300);
+    rig.policy.deadline = Some(Duration::from_secs(30));
+    let outcome = rig.run(|_, _| (LATENCY, yes())).await;
+    assert_eq!(outcome.ended.stopped_by, Some(StoppedBy::Deadline));
+    assert_eq!((outcome.count(Status::Accepted), outcome.count(Status::NotAttempted)), (200, 100));
+    assert_eq!(outcome.took.as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_done_before_its_deadline_was_not_stopped_by_it() {
+    let mut rig = Rig::of(5);
+    rig.policy.deadline = Some(Duration::from_millis(100));
+    let outcome = rig.run(|_, _| (LATENCY, yes())).await;
+    assert_eq!((outcome.ended.stopped_by, outcome.count(Status::Accepted)), (None, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_longer_than_allowed_stops_the_tenant_at_once() {
+    let outcome = Rig::of(20).run(|_, _| (LATENCY, later(3_600))).await;
+    assert_eq!(outcome.ended.tenant_stops[0].cause, StopCause::MaxPause);
+    assert_eq!(outcome.count(Status::NotAttempted), 20);
+    assert!(outcome.took < Duration::from_secs(2), "{:?}", outcome.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_only_says_later_is_stopped_in_the_end() {
+    let outcome = Rig::of(3).run(|_, _| (LATENCY, later(60))).await;
+    assert_eq!(outcome.ended.tenant_stops[0].cause, StopCause::MaxPause);
+    let minutes = outcome.took.as_secs() / 60;
+    assert!((30..=36).contains(&minutes), "{minutes}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_durable_intent_nothing_is_sent_and_nothing_is_shown() {
+    let mut rig = Rig::of(10);
+    rig.commits = 0;
+    let outcome = rig.run(|_, _| (LATENCY, yes())).await;
+    assert_eq!(outcome.ended.stopped_by, Some(StoppedBy::Ledger));
+    assert!(outcome.ended.journal_error.is_some());
+    assert_eq!((outcome.seen.len(), outcome.shown), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_ledger_fails_what_is_in_flight_finishes_and_is_told() {
+    let mut rig = Rig::of(50);
+    rig.commits = 1;
+    let outcome = rig.run(|_, _| (LATENCY, yes())).await;
+    assert_eq!(outcome.ended.stopped_by, Some(StoppedBy::Ledger));
+    assert_eq!(outcome.seen.len(), 16);
+    let told = outcome.ended.unrecorded.iter().filter(|event| matches!(event.what, What::Reply(_))).count();
+    assert_eq!((told, outcome.shown), (16, 16));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_shown_is_what_is_durable() {
+    let outcome = Rig::of(30).run(|_, nth| (LATENCY, if nth == 1 { again(Reached::NotSent) } else { yes() })).await;
+    // The last outcomes may have been made durable after the last look.
+    assert!(outcome.shown <= outcome.events.len());
+    assert_eq!(outcome.count(Status::Accepted), 30);
+}
