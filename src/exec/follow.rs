@@ -57,10 +57,8 @@ enum Doubt {
 /// read back, nothing can show that the first request had no effect, and the row says so.
 fn in_doubt(doubt: Doubt) -> Then {
     let reason = match doubt {
-        Doubt::MayHaveActed => {
-            "the request may have had its effect, and was not repeated: look at the object before you send it again"
-        }
-        Doubt::KeepsConflicting => "the service reported a conflict until the attempts were used up: look at the object",
+        Doubt::MayHaveActed => "not repeated, because it may have had its effect",
+        Doubt::KeepsConflicting => "a conflict until the attempts were used up",
     };
     Then::Settled { status: Status::Unknown, reason: reason.to_owned() }
 }

@@ -196,10 +196,16 @@ impl Scheduler {
         let lane = &mut self.lanes[index];
         let tenant = &mut self.tenants[lane.tenant];
         let pause = match &exchange.answer.verdict {
-            Verdict::Throttled { after, whole_tenant: false } => lane.throttled(began, now, *after),
+            Verdict::Throttled { after, whole_tenant: false } => {
+                let pause = lane.throttled(began, now, *after);
+                tracing::info!(tenant = %tenant.id, service = %lane.lane.service, ?after, ?pause, "throttled");
+                pause
+            }
             Verdict::Throttled { after, whole_tenant: true } => {
                 lane.never_left();
-                tenant.pause(now, *after)
+                let pause = tenant.pause(now, *after);
+                tracing::warn!(tenant = %tenant.id, ?pause, "no token: {}", words(exchange));
+                pause
             }
             Verdict::StopTenant { cause, message } => {
                 lane.never_left();

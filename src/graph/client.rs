@@ -10,8 +10,9 @@ use crate::auth::causes;
 /// Name resolution, connection and TLS together; longer than any of them takes on a working network.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Shorter than the front ends' own keep-alive, so that a request rarely meets a connection that is being closed.
-const IDLE: Duration = Duration::from_secs(30);
+/// Shorter than the shortest keep-alive that servers and proxies commonly have (5 s): a write that meets a connection
+/// being closed is in doubt, and a new connection costs little beside that.
+const IDLE: Duration = Duration::from_secs(4);
 
 /// What the client depends on.
 #[derive(Debug, Clone)]

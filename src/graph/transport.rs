@@ -85,6 +85,15 @@ impl<S: TokenSource> Transport for Graph<S> {
             }
             Err(error) => no_answer(error),
         };
+        tracing::debug!(
+            kind = %order.item.kind,
+            id = %order.item.id,
+            status = answer.http_status,
+            request_id = answer.request_id,
+            client_request_id = %order.client_request_id,
+            message = answer.message,
+            "answered"
+        );
         if answer.verdict == Verdict::Unauthorized {
             self.tokens.refused(tenant, &bearer);
         }

@@ -112,25 +112,35 @@ fn stops(header: &RunHeader, lines: &mut Vec<String>) {
     }
 }
 
+/// What may be fed back as it is once the cause is mended: none of it may have had an effect.
+const FEED_BACK: [Status; 5] = [Status::NotAttempted, Status::Failed, Status::Refused, Status::NotFound, Status::Invalid];
+
 /// What to do, the first thing first; nothing if all is well.
 fn next(header: &RunHeader, tally: &Tally, dir: &Path) -> Vec<(&'static str, String)> {
     if matches!(header.state, RunState::Dry | RunState::Refused) {
         return Vec::new();
     }
     let counts = tally.counts();
-    let run = typed(Path::new(&header.run));
     let failed = typed(&dir.join("failed.csv"));
-    let unsent = counts.of(Status::NotAttempted) + counts.of(Status::AwaitingApproval);
-    let unsure = counts.of(Status::Unconfirmed) + counts.of(Status::Unknown);
-    if unsent > 0 {
-        vec![("failed", failed), ("next", format!("bulk-revoke resume {run}"))]
-    } else if unsure > 0 {
-        vec![("failed", failed), ("next", format!("bulk-revoke verify {run}"))]
-    } else if counts.of_class(Class::Failure) > 0 {
-        vec![("next", format!("once the causes are mended: bulk-revoke run {failed}"))]
-    } else {
-        Vec::new()
+    let again: Vec<&str> = FEED_BACK.into_iter().filter(|status| counts.of(*status) > 0).map(Status::name).collect();
+    let others: u64 = [Class::Failure, Class::Pending, Class::Unknown].map(|class| counts.of_class(class)).iter().sum();
+    let mut lines = Vec::new();
+    if others > 0 {
+        lines.push(("failed", failed.clone()));
     }
+    if counts.of(Status::Unknown) > 0 {
+        lines.push(("unknown", "look at these objects before you send them again".to_owned()));
+    }
+    if counts.of(Status::AwaitingApproval) > 0 {
+        lines.push(("waiting", "a second administrator must approve these in Intune".to_owned()));
+    }
+    if !again.is_empty() {
+        let fed: u64 = FEED_BACK.into_iter().map(|status| counts.of(status)).sum();
+        let only = if fed == others { String::new() } else { format!(" --only {}", again.join(",")) };
+        let mended = if again == [Status::NotAttempted.name()] { "" } else { "once the causes are mended: " };
+        lines.push(("next", format!("{mended}bulk-revoke run {failed}{only}")));
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -192,12 +202,13 @@ mod tests {
 
         requests  6, of them 0 throttled and 0 repeated
         report    reports/ab12/report.csv
+        failed    reports/ab12/failed.csv
         next      once the causes are mended: bulk-revoke run reports/ab12/failed.csv
         "#);
     }
 
     #[test]
-    fn what_stopped_is_named_and_the_run_can_be_resumed() {
+    fn what_stopped_is_named_and_the_rest_can_be_sent() {
         let mut header = header();
         header.stopped_by = Some(StoppedBy::Interrupted);
         let message = "AADSTS7000215: invalid client secret\u{1b}[2J provided".to_owned();
@@ -222,14 +233,16 @@ mod tests {
 
         report    reports/ab12/report.csv
         failed    reports/ab12/failed.csv
-        next      bulk-revoke resume 20261122-0414-ab12
+        next      bulk-revoke run reports/ab12/failed.csv
         "#);
     }
 
     #[test]
-    fn doubt_is_settled_before_anything_is_sent_again() {
+    fn what_is_in_doubt_is_not_fed_back_with_the_rest() {
         let rows = [row(2, Status::Unknown, &[]), refused(3, "A", "b")];
-        assert!(text(&header(), &rows).ends_with("next      bulk-revoke verify 20261122-0414-ab12\n"));
+        let text = text(&header(), &rows);
+        assert!(text.contains("unknown   look at these objects before you send them again"), "{text}");
+        assert!(text.ends_with("once the causes are mended: bulk-revoke run reports/ab12/failed.csv --only refused\n"), "{text}");
     }
 
     #[test]
@@ -254,6 +267,9 @@ mod tests {
     #[test]
     fn every_status_fits_its_line() {
         let rows: Vec<Row> = Status::ALL.into_iter().map(|status| row(2, status, &[])).collect();
-        assert!(text(&header(), &rows).lines().all(|line| line.chars().count() <= 80));
+        let text = text(&header(), &rows);
+        // A command is to be copied in one piece.
+        let mut lines = text.lines().filter(|line| !line.starts_with("next"));
+        assert!(lines.all(|line| line.chars().count() <= 80), "{text}");
     }
 }
