@@ -8,6 +8,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::args::{LogFormat, Output, Place, When};
 use super::exit::{Exit, Quit};
+use super::lists::Read;
 use super::streams;
 use crate::clock::Clock;
 use crate::config::{ConfigFile, Env, Flags, Layers, RunOptions, Settings, settings};
@@ -104,6 +105,16 @@ impl Context {
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Aside(curtain)).with_ansi(colour);
         // A second start in one process, as tests do, keeps the first log.
         let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+    }
+}
+
+impl Context {
+    /// What the user should know of the lists; and all that is wrong with them, at once.
+    pub(super) fn tell(&self, read: &Read) -> Result<(), Quit> {
+        for warning in &read.warnings {
+            self.say(&plain(&format!("warning: {warning}")));
+        }
+        if read.problems.is_empty() { Ok(()) } else { Err(invalid(&read.problems)) }
     }
 }
 

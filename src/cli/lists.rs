@@ -1,20 +1,16 @@
 //! Opens what the user named: jobs and lists, in their order; and feeds every row through the plan.
 
 use std::fs::File;
-use std::io::{Cursor, Read, Seek};
+use std::io::{self, Cursor, Read as _, Seek};
 use std::path::{Path, PathBuf};
 
 use super::args::ListArgs;
-use super::context::{invalid, unreadable};
 use super::exit::{Exit, Quit};
-use super::streams;
 use super::tenants::Book;
 use crate::config::{Job, RunOptions};
 use crate::input::{Format, List, Options};
-use crate::ledger::PlanWriter;
 use crate::model::{Disposition, Entry, LEFT_OUT, PlannedRow, Problem, Source, SourceRow, Status, VppOptions};
 use crate::plan::{Defaults, Planner};
-use crate::report::plain;
 
 /// A name that stands for standard input.
 const STDIN: &str = "-";
@@ -42,7 +38,7 @@ struct Part {
 
 #[derive(Debug)]
 enum Content {
-    List { path: PathBuf, format: Format },
+    List { path: PathBuf, format: Format, held: Option<Vec<u8>> },
     Items(Box<Job>),
 }
 
@@ -51,7 +47,7 @@ enum Content {
 pub(super) struct Counts {
     pub(super) rows: u64,
     pub(super) to_send: u64,
-    pub(super) duplicates: u64,
+    left_out: u64,
     pub(super) protected: u64,
     pub(super) invalid: u64,
 }
@@ -80,8 +76,14 @@ impl Inputs {
     }
 
     fn job(&mut self, path: &Path, args: &ListArgs) -> Result<(), Quit> {
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
         let name = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                self.problems.push(unreadable(&name, &error));
+                return Ok(());
+            }
+        };
         let job = Job::parse(&name, &text, &mut self.problems);
         let defaults = Defaults {
             kind: args.kind.clone().or_else(|| job.kind.clone()),
@@ -106,26 +108,38 @@ impl Inputs {
             let line = format!("{name}: a list is a .csv, .tsv or .txt file, a job a .toml file, and - is CSV on standard input");
             return Err(Quit::new(Exit::Usage, line));
         };
-        self.parts.push(Part { name, defaults, content: Content::List { path, format } });
+        // A list is read twice, so what cannot be rewound is read into memory, and that before the ledger is held.
+        let held = match hold(&name, &path) {
+            Ok(held) => held,
+            Err(error) => {
+                self.problems.push(unreadable(&name, &error));
+                return Ok(());
+            }
+        };
+        self.parts.push(Part { name, defaults, content: Content::List { path, format, held } });
         Ok(())
     }
 
     /// Feeds every row through the plan, in input order, and the good ones to `each`.
-    ///
-    /// All that is wrong with any list is said at once.
     pub(super) fn plan(
         &self,
         args: &ListArgs,
         planner: &mut Planner,
-        book: &mut Book<'_>,
+        book: &mut Book,
         each: &mut dyn FnMut(&PlannedRow) -> Result<(), Quit>,
-    ) -> Result<(Vec<SourceRow>, Counts), Quit> {
-        let mut feed = Feed { planner, book, each, counts: Counts::default(), problems: Vec::new(), sources: Vec::new() };
+    ) -> Result<Read, Quit> {
+        let mut feed = Feed { planner, book, each, read: Read::default() };
         for part in &self.parts {
             match &part.content {
-                Content::List { path, format } => {
+                Content::List { path, format, held } => {
                     let options = Options { format: *format, id_column: args.id_column.clone() };
-                    feed.file(part, path, &options)?;
+                    match held {
+                        Some(bytes) => feed.list(part, Cursor::new(bytes), &options)?,
+                        None => match File::open(path) {
+                            Ok(file) => feed.list(part, file, &options)?,
+                            Err(error) => feed.read.problems.push(unreadable(&part.name, &error)),
+                        },
+                    }
                 }
                 Content::Items(job) => {
                     if let Some((source, entries)) = job.entries(feed.number(), &part.name) {
@@ -137,68 +151,61 @@ impl Inputs {
                 }
             }
         }
-        let Feed { counts, mut problems, sources, .. } = feed;
-        problems.extend(planner.problems());
-        problems.sort_by_key(|problem| (sources.iter().position(|source| source.name == problem.origin), problem.line));
-        if problems.is_empty() { Ok((sources, counts)) } else { Err(invalid(&problems)) }
+        let mut read = feed.read;
+        read.problems.extend(planner.problems());
+        let sources = &read.sources;
+        read.problems.sort_by_key(|problem| (sources.iter().position(|source| source.name == problem.origin), problem.line));
+        Ok(read)
     }
 }
 
-struct Feed<'f, 'b> {
-    planner: &'f mut Planner,
-    book: &'f mut Book<'b>,
-    each: &'f mut dyn FnMut(&PlannedRow) -> Result<(), Quit>,
-    counts: Counts,
-    problems: Vec<Problem>,
-    sources: Vec<SourceRow>,
+/// What came out of the lists.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) sources: Vec<SourceRow>,
+    pub(super) counts: Counts,
+    /// Why the run cannot be.
+    pub(super) problems: Vec<Problem>,
+    /// What the user should know.
+    pub(super) warnings: Vec<Problem>,
 }
 
-impl Feed<'_, '_> {
+struct Feed<'f> {
+    planner: &'f mut Planner,
+    book: &'f mut Book,
+    each: &'f mut dyn FnMut(&PlannedRow) -> Result<(), Quit>,
+    read: Read,
+}
+
+impl Feed<'_> {
     fn number(&self) -> u32 {
-        u32::try_from(self.sources.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.read.sources.len()).unwrap_or(u32::MAX)
     }
 
     fn open(&mut self, source: &Source) {
         self.planner.source(source.clone());
-        self.sources.push(SourceRow { name: source.name.clone(), columns: source.columns.clone() });
+        self.read.sources.push(SourceRow { name: source.name.clone(), columns: source.columns.clone() });
     }
 
-    /// A file is read twice, so what cannot be rewound is read into memory first.
-    fn file(&mut self, part: &Part, path: &Path, options: &Options) -> Result<(), Quit> {
-        let failed = |error| unreadable(path, &error);
-        if part.name != STDIN && path.is_file() {
-            return self.list(part, File::open(path).map_err(failed)?, options);
-        }
-        let mut bytes = Vec::new();
-        if part.name == STDIN {
-            std::io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
-        } else {
-            File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
-        }
-        self.list(part, Cursor::new(bytes), options)
-    }
-
-    fn list(&mut self, part: &Part, reader: impl Read + Seek, options: &Options) -> Result<(), Quit> {
+    fn list(&mut self, part: &Part, reader: impl io::Read + Seek, options: &Options) -> Result<(), Quit> {
         let mut list = match List::open(self.number(), &part.name, reader, options) {
             Ok(list) => list,
             Err(problems) => {
                 // Later lists keep their numbers.
                 self.open(&Source { name: part.name.clone(), columns: Vec::new(), implied: None });
-                self.problems.extend(problems);
+                self.read.problems.extend(problems);
                 return Ok(());
             }
         };
-        for warning in list.warnings() {
-            streams::note(&plain(&format!("warning: {warning}")));
-        }
+        self.read.warnings.extend_from_slice(list.warnings());
         self.open(list.source());
         for entry in &mut list {
             match entry {
                 Ok(entry) => self.entry(entry, &part.defaults)?,
-                Err(problem) => self.problems.push(problem),
+                Err(problem) => self.read.problems.push(problem),
             }
         }
-        if let Some(source) = self.sources.last_mut() {
+        if let Some(source) = self.read.sources.last_mut() {
             for blank in list.blank_columns() {
                 LEFT_OUT.clone_into(&mut source.columns[blank]);
             }
@@ -208,13 +215,14 @@ impl Feed<'_, '_> {
 
     fn entry(&mut self, entry: Entry, defaults: &Defaults) -> Result<(), Quit> {
         let Some(row) = self.planner.judge(entry, defaults, self.book) else { return Ok(()) };
-        self.counts.rows += 1;
+        let counts = &mut self.read.counts;
+        counts.rows += 1;
         match &row.disposition {
-            Disposition::Send => self.counts.to_send += 1,
-            Disposition::Settled { status: Status::Invalid, .. } => self.counts.invalid += 1,
-            Disposition::Settled { .. } => self.counts.duplicates += 1,
+            Disposition::Send => counts.to_send += 1,
+            Disposition::Settled { status: Status::Invalid, .. } => counts.invalid += 1,
+            Disposition::Settled { .. } => counts.left_out += 1,
         }
-        self.counts.protected = self.planner.protected();
+        counts.protected = self.planner.protected();
         (self.each)(&row)
     }
 }
@@ -222,15 +230,27 @@ impl Feed<'_, '_> {
 impl Counts {
     /// Rows that only repeat another.
     pub(super) const fn repeated(&self) -> u64 {
-        self.duplicates - self.protected
+        self.left_out - self.protected
     }
+}
+
+/// The bytes of what cannot be rewound: standard input, pipes.
+fn hold(name: &str, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    if name == STDIN {
+        io::stdin().lock().read_to_end(&mut bytes)?;
+    } else if !path.metadata()?.is_file() {
+        File::open(path)?.read_to_end(&mut bytes)?;
+    } else {
+        return Ok(None);
+    }
+    Ok(Some(bytes))
+}
+
+fn unreadable(name: &str, error: &io::Error) -> Problem {
+    Problem::of(name, format!("cannot be read: {error}"))
 }
 
 fn stem(path: &Path) -> String {
     path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
-}
-
-/// Adds a row to the run that is being written.
-pub(super) fn record(writer: &mut PlanWriter<'_>, row: &PlannedRow) -> Result<(), Quit> {
-    writer.add(row).map(|_| ()).map_err(Quit::from)
 }

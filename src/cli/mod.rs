@@ -1,10 +1,12 @@
 //! Composes the rooms: arguments, environment, streams, signals, exit codes. Holds no rules of the domain.
 
 mod args;
+mod consent;
 mod context;
 mod exit;
 mod lists;
 mod pastime;
+mod planning;
 mod preflight;
 mod run;
 mod signal;

@@ -6,7 +6,7 @@ use super::args::SimulateArgs;
 use super::context::Context;
 use super::exit::{Exit, Quit};
 use super::lists::Inputs;
-use super::tenants::{Book, Mode, derived};
+use super::tenants::{Book, Mode};
 use super::{run, signal, streams};
 use crate::auth::Authority;
 use crate::config::Flags;
@@ -26,7 +26,7 @@ pub(super) fn held(row: &PlannedRow) -> Option<Held> {
 }
 
 /// Starts the simulator with these objects in it.
-pub(super) fn start(runtime: &Runtime, mut options: Options, book: &Book<'_>, held: Vec<Held>) -> Result<Server, Quit> {
+pub(super) fn start(runtime: &Runtime, mut options: Options, book: &Book, held: Vec<Held>) -> Result<Server, Quit> {
     let tenants = book.rows();
     options.tenants =
         tenants.iter().zip(book.domains()).map(|(row, domains)| Tenant { id: row.id.0, domains: domains.clone() }).collect();
@@ -37,7 +37,7 @@ pub(super) fn start(runtime: &Runtime, mut options: Options, book: &Book<'_>, he
     options.objects = objects.collect();
     runtime
         .block_on(Server::start(options))
-        .map_err(|error| Quit::new(Exit::Internal, format!("failed to start the embedded Graph: {error}")))
+        .map_err(|error| Quit::new(Exit::Invalid, format!("failed to start the embedded Graph: {error}")))
 }
 
 /// The simulator of a run: seeded alike each time, and without a log that nobody reads.
@@ -65,13 +65,14 @@ pub(super) fn serve(context: &Context, args: &SimulateArgs) -> Result<Exit, Quit
     let settings = context.settings(&args.place, inputs.run, Flags::default(), inputs.problems.clone())?;
     context.start_log(&settings, Curtain::none());
     let runtime = run::runtime()?;
-    let mut book = Book::new(Mode::Simulated, &settings, Box::new(|name| Ok(derived(name))));
+    let mut book = Book::new(Mode::Simulated, &settings);
     let policy = PlanPolicy { skip_invalid: args.lists.skip_invalid, only: args.lists.only.clone(), ..PlanPolicy::default() };
     let mut objects = Vec::new();
-    let (_, counts) = inputs.plan(&args.lists, &mut Planner::new(policy), &mut book, &mut |row| {
+    let read = inputs.plan(&args.lists, &mut Planner::new(policy), &mut book, &mut |row| {
         objects.extend(held(row));
         Ok(())
     })?;
+    context.tell(&read)?;
     let mut options = Options::of(args.scenario);
     (options.port, options.seed) = (args.port, args.seed);
     if let Some(quota) = args.quota() {
@@ -82,8 +83,10 @@ pub(super) fn serve(context: &Context, args: &SimulateArgs) -> Result<Exit, Quit
     for row in book.rows() {
         context.say(&format!("tenant {} is {}", crate::report::plain(&row.label), row.id));
     }
-    context
-        .say(&format!("{} objects, scenario {}; the client secret is simulated; end with Ctrl-C", counts.to_send, args.scenario));
+    context.say(&format!(
+        "{} objects, scenario {}; the client secret is simulated; end with Ctrl-C",
+        read.counts.to_send, args.scenario
+    ));
     streams::data(server.url());
     runtime.block_on(async {
         let mut stop = signal::listen(Curtain::none());

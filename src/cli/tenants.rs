@@ -10,8 +10,8 @@ use crate::config::{Env, Settings, SignInSettings};
 use crate::model::{Problem, TenantId, TenantRow};
 use crate::plan::{TenantBook, TenantNo};
 
-/// Looks a domain up, or derives a tenant from it.
-pub(super) type Resolve<'a> = Box<dyn FnMut(&str) -> Result<TenantId, String> + 'a>;
+/// The tenant behind a domain, or why there is none.
+pub(super) type Resolved = Result<TenantId, String>;
 
 /// How names become tenants.
 pub(super) enum Mode {
@@ -22,11 +22,13 @@ pub(super) enum Mode {
 }
 
 /// The tenants of a run.
-pub(super) struct Book<'a> {
+pub(super) struct Book {
     mode: Mode,
     tables: Vec<SignInSettings>,
     other: SignInSettings,
-    resolve: Resolve<'a>,
+    /// Domains that were looked up, and those that are still to be.
+    resolved: HashMap<String, Resolved>,
+    unresolved: Vec<String>,
     names: HashMap<Option<String>, Result<TenantNo, String>>,
     known: HashMap<TenantId, TenantNo>,
     rows: Vec<TenantRow>,
@@ -40,13 +42,14 @@ const SIMULATED_TENANT: &str = "simulated.example";
 /// What the app of a simulation is derived from.
 const SIMULATED_APP: &str = "app.simulated.example";
 
-impl<'a> Book<'a> {
-    pub(super) fn new(mode: Mode, settings: &Settings, resolve: Resolve<'a>) -> Self {
+impl Book {
+    pub(super) fn new(mode: Mode, settings: &Settings) -> Self {
         Self {
             mode,
             tables: settings.tenants.clone(),
             other: settings.other.clone(),
-            resolve,
+            resolved: HashMap::new(),
+            unresolved: Vec::new(),
             names: HashMap::new(),
             known: HashMap::new(),
             rows: Vec::new(),
@@ -180,8 +183,35 @@ impl<'a> Book<'a> {
         }
     }
 
-    fn resolved(&mut self, domain: &str) -> Result<TenantId, String> {
-        (self.resolve)(domain)
+    /// What is known of a domain. Looking it up takes the network, so that is left to the caller: see [`Self::unresolved`].
+    fn resolved(&mut self, domain: &str) -> Resolved {
+        if let Mode::Simulated = self.mode {
+            return Ok(derived(domain));
+        }
+        let domain = domain.trim().to_lowercase();
+        if let Some(resolved) = self.resolved.get(&domain) {
+            return resolved.clone();
+        }
+        if !self.unresolved.contains(&domain) {
+            self.unresolved.push(domain);
+        }
+        Err("its domain is not looked up yet".to_owned())
+    }
+
+    /// Whether the last pass met such domains.
+    pub(super) fn has_unresolved(&self) -> bool {
+        !self.unresolved.is_empty()
+    }
+
+    /// Domains that must be looked up before the rows can be judged. Empty once everything is known.
+    pub(super) fn unresolved(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.unresolved)
+    }
+
+    /// Takes in what a domain is; names are then judged afresh.
+    pub(super) fn resolve(&mut self, domain: String, resolved: Resolved) {
+        self.resolved.insert(domain, resolved);
+        self.names.clear();
     }
 
     fn enter(&mut self, id: TenantId, label: &str, settings: SignInSettings) -> Result<TenantNo, String> {
@@ -218,7 +248,7 @@ impl<'a> Book<'a> {
     }
 }
 
-impl TenantBook for Book<'_> {
+impl TenantBook for Book {
     fn find(&mut self, named: Option<&str>) -> Result<TenantNo, String> {
         let key = named.map(|name| name.trim().to_lowercase());
         if let Some(found) = self.names.get(&key) {

@@ -1,0 +1,149 @@
+//! From lists to a run in the ledger. Until that is done, the run does not exist.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use super::context::{invalid, unreadable};
+use super::exit::Quit;
+use super::lists::Counts;
+use super::preflight::{self, Service};
+use super::run::Job;
+use super::simulate;
+use super::tenants::{Book, Mode};
+use crate::auth::{SignIn, discover};
+use crate::ledger::{Ledger, NewRun, Planned};
+use crate::model::{ObjectId, Problem, TenantRow};
+use crate::plan::{PlanPolicy, Planner};
+use crate::report::prepare;
+
+/// A run whose items are in the ledger, and what it needs to go on.
+pub(super) struct Prepared {
+    pub(super) ledger: Ledger,
+    pub(super) planned: Planned,
+    pub(super) run: String,
+    /// Where its report goes.
+    pub(super) out: PathBuf,
+    pub(super) tenants: Vec<TenantRow>,
+    pub(super) counts: Counts,
+    pub(super) service: Service,
+    /// The embedded Graph, as long as it is needed.
+    pub(super) simulator: Option<crate::sim::Server>,
+}
+
+/// What one pass over the lists brought.
+struct Pass {
+    written: Planned,
+    counts: Counts,
+    sign_ins: Vec<SignIn>,
+    /// What an embedded Graph must hold.
+    objects: Vec<simulate::Held>,
+}
+
+impl Prepared {
+    /// The tenants that have something to send.
+    pub(super) fn senders(&self) -> Vec<TenantRow> {
+        let sends = |row: &&TenantRow| self.planned.lanes.iter().any(|lane| lane.tenant == row.id);
+        self.tenants.iter().filter(sends).cloned().collect()
+    }
+}
+
+impl Job<'_> {
+    /// Reads every list into the ledger.
+    pub(super) fn plan(&self) -> Result<Prepared, Quit> {
+        let simulate = self.args.simulate;
+        let mut ledger = Ledger::open(&self.state_dir())?;
+        let run = self.new_run_id();
+        let out = self.args.out.clone().unwrap_or_else(|| self.settings.report_dir.join(&run));
+        prepare(&out)?;
+        let loopback = simulate.is_some() || self.settings.root.is_loopback() && self.settings.authority.base().is_loopback();
+        let client = preflight::http(&self.settings, loopback)?;
+        let mut book = Book::new(if simulate.is_some() { Mode::Simulated } else { Mode::Real }, &self.settings);
+        let pass = loop {
+            // Looking domains up may take long, and meanwhile the ledger must not be held: so the lists are read again.
+            if let Some(pass) = self.pass(&mut ledger, &run, &mut book)? {
+                break pass;
+            }
+            for domain in book.unresolved() {
+                let found = self.runtime.block_on(discover(&client, &self.settings.authority, &domain));
+                book.resolve(domain, found.map_err(|error| format!("failed to {error}")));
+            }
+        };
+        let (root, authority, simulator) = match simulate {
+            None => (self.settings.root.clone(), self.settings.authority.clone(), None),
+            Some(scenario) => {
+                let server = simulate::start(&self.runtime, simulate::options(scenario), &book, pass.objects)?;
+                let (root, authority) = simulate::places(&server)?;
+                (root, authority, Some(server))
+            }
+        };
+        let service = preflight::service(client, root, authority, pass.sign_ins);
+        let tenants = book.rows().to_vec();
+        Ok(Prepared { ledger, planned: pass.written, run, out, tenants, counts: pass.counts, service, simulator })
+    }
+
+    /// One pass over the lists, into the ledger. None: domains must be looked up first, and nothing was written.
+    fn pass(&self, ledger: &mut Ledger, run: &str, book: &mut Book) -> Result<Option<Pass>, Quit> {
+        let lists = &self.args.lists;
+        let only_tenant = book.named(lists.only_tenant.as_deref());
+        let mut planner = Planner::new(PlanPolicy {
+            skip_invalid: lists.skip_invalid,
+            only: lists.only.clone(),
+            only_tenant: only_tenant.clone().unwrap_or_default(),
+            protect: self.protected()?,
+        });
+        let mut writer = ledger.plan(&self.new_run(run))?;
+        let mut objects = Vec::new();
+        let mut read = self.inputs.plan(lists, &mut planner, book, &mut |row| {
+            if self.args.simulate.is_some() {
+                objects.extend(simulate::held(row));
+            }
+            writer.add(row).map(drop).map_err(Quit::from)
+        })?;
+        if book.has_unresolved() {
+            return Ok(None);
+        }
+        read.problems.extend(only_tenant.err());
+        let sign_ins = if read.counts.to_send > 0 { book.sign_ins(&self.context.env, &mut read.problems) } else { Vec::new() };
+        self.context.tell(&read)?;
+        let written = writer.commit(&read.sources, book.rows())?;
+        Ok(Some(Pass { written, counts: read.counts, sign_ins, objects }))
+    }
+
+    fn new_run(&self, run: &str) -> NewRun {
+        let simulated = self.args.simulate.map(|scenario| format!("simulate:{scenario}"));
+        NewRun {
+            run: run.to_owned(),
+            job: self.args.job.clone().unwrap_or_else(|| self.inputs.name()),
+            started_at: self.context.clock.stamp(),
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            operator: self.context.env.operator(),
+            ticket: self.args.ticket.clone().or_else(|| self.inputs.ticket.clone()),
+            root: simulated.clone().unwrap_or_else(|| self.settings.root.to_string()),
+            authority: simulated.unwrap_or_else(|| self.settings.authority.to_string()),
+        }
+    }
+
+    /// Sorts by time, can be read aloud by its end, and does not repeat on one machine.
+    fn new_run_id(&self) -> String {
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        format!("{}-{}", self.context.clock.wall().strftime("%Y%m%d-%H%M%S"), &random[..6])
+    }
+
+    /// The ids of `[guard] protect` and of its file.
+    fn protected(&self) -> Result<HashSet<ObjectId>, Quit> {
+        let mut ids: HashSet<ObjectId> = self.settings.protect.iter().copied().collect();
+        let Some(path) = &self.settings.protect_file else { return Ok(ids) };
+        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+        let mut problems = Vec::new();
+        for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty() && !text.starts_with('#')) {
+            match text.parse() {
+                Ok(id) => drop(ids.insert(id)),
+                Err(error) => {
+                    let message = format!("{:?} is {error}", text.trim());
+                    problems.push(Problem::at(path.display().to_string(), line, message));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(ids) } else { Err(invalid(&problems)) }
+    }
+}
