@@ -246,6 +246,7 @@ struct Instant;
 impl Transport for Instant {
     async fn send(&self, _: Order) -> Answer {
         Answer {
+            token: None,
             verdict: Verdict::Settled { status: Status::Accepted, reason: String::new() },
             http_status: Some(204),
             error_code: None,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +18,11 @@ pub struct Bearer(Arc<Inner>);
 struct Inner {
     secret: SecretString,
     claims: Claims,
+    serial: u64,
 }
+
+/// The next token's number.
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// What a token says about itself: for messages and the tenant check only. The signature is not verified; Graph's tokens
 /// are not for clients to validate (<https://learn.microsoft.com/entra/identity-platform/access-tokens>).
@@ -35,7 +40,7 @@ pub struct Claims {
 
 impl Bearer {
     pub(super) fn new(secret: SecretString, claims: Claims) -> Self {
-        Self(Arc::new(Inner { secret, claims }))
+        Self(Arc::new(Inner { secret, claims, serial: NEXT.fetch_add(1, Ordering::Relaxed) }))
     }
 
     /// The token itself, for the `Authorization` header and nothing else.
@@ -48,9 +53,14 @@ impl Bearer {
         &self.0.claims
     }
 
+    /// Its number in this process: a token that came later has a higher one.
+    pub fn serial(&self) -> u64 {
+        self.0.serial
+    }
+
     /// Whether both came out of the same answer.
     pub(super) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.0.serial == other.0.serial
     }
 }
 

@@ -25,10 +25,13 @@ pub(super) struct Cli {
 
 const AFTER_HELP: &str = "\
 Each flag --some-flag can also be given as BULK_REVOKE_SOME_FLAG.
-Exit codes: 0 all done, 2 usage, 3 invalid input (nothing sent), 4 sign-in or permission, 5 nothing to do,
-6 refused by a guard (nothing sent), 7 some failed, 8 some unknown, 9 some pending, 10 stopped by the
-breaker or a long pause, 11 another run is under way, 12 deadline, 13 ledger or report not written,
-130 interrupted. Any other code is a failure.";
+
+Exit codes:
+  0 all done           3 invalid, nothing sent   4 sign-in, permission
+  5 nothing to do      6 refused, nothing sent   7 some failed
+  8 some unknown       9 some pending           10 breaker, long pause
+  2 usage             11 another run            12 deadline
+ 13 not recorded     130 interrupted             other: a failure";
 
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "one value per process")]
@@ -252,8 +255,9 @@ impl RunArgs {
                 max_items: limits.max_items,
                 on_empty: limits.on_empty,
             },
-            graph_root: self.service.graph_root.clone(),
-            authority: self.service.authority.clone(),
+            // A simulated run goes to its own loopback server, wherever the real one would go.
+            graph_root: self.service.graph_root.clone().filter(|_| self.simulate.is_none()),
+            authority: self.service.authority.clone().filter(|_| self.simulate.is_none()),
             ca_file: self.service.ca_file.clone(),
         }
     }
@@ -306,7 +310,7 @@ pub(super) struct SimulateArgs {
     pub(super) place: Place,
 
     /// Listen here [default: any free port]
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(super) port: u16,
 
     /// How the service behaves: calm, throttled or stormy

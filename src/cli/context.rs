@@ -1,5 +1,6 @@
 //! What every command needs: the environment as it was at the start, what the streams are, and the configuration.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
@@ -50,7 +51,10 @@ impl Context {
         let settings = settings(layers, &self.env, &mut problems);
         match settings {
             Some(settings) if problems.is_empty() => Ok(settings),
-            Some(_) | None => Err(invalid(&problems)),
+            Some(_) | None => {
+                problems.sort_by(|a, b| (&a.origin, a.line).cmp(&(&b.origin, b.line)));
+                Err(invalid(&problems))
+            }
         }
     }
 
@@ -142,14 +146,47 @@ impl io::Write for Line {
 
 /// All that is wrong, at once; nothing was sent.
 pub(super) fn invalid(problems: &[Problem]) -> Quit {
-    for problem in problems.iter().take(MOST_PROBLEMS) {
-        streams::note(&plain(&problem.to_string()));
+    let lines = told(problems);
+    for line in lines.iter().take(MOST_PROBLEMS) {
+        streams::note(&plain(line));
     }
-    if let Some(more) = problems.len().checked_sub(MOST_PROBLEMS).filter(|more| *more > 0) {
+    if let Some(more) = lines.len().checked_sub(MOST_PROBLEMS).filter(|more| *more > 0) {
         streams::note(&format!("... and {more} more"));
     }
     let count = problems.len();
     Quit::new(Exit::Invalid, format!("{count} problem{}; nothing was sent", if count == 1 { "" } else { "s" }))
+}
+
+/// One line per problem; what is wrong with many rows of a list alike is said once, with all their lines.
+fn told(problems: &[Problem]) -> Vec<String> {
+    let mut groups: Vec<(&Problem, Vec<u32>)> = Vec::new();
+    let mut known: HashMap<(&str, &str), usize> = HashMap::new();
+    for problem in problems {
+        let group = *known.entry((&problem.origin, &problem.message)).or_insert(groups.len());
+        match groups.get_mut(group) {
+            Some((_, others)) => others.extend(problem.line),
+            None => groups.push((problem, Vec::new())),
+        }
+    }
+    let line = |(first, others): &(&Problem, Vec<u32>)| match others.as_slice() {
+        [] => first.to_string(),
+        others => format!("{first} (also on {})", ranges(others)),
+    };
+    groups.iter().map(line).collect()
+}
+
+/// `lines 3-17, 20 and 31`, the way people write them.
+fn ranges(lines: &[u32]) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for &line in lines {
+        match ranges.last_mut() {
+            Some((_, to)) if *to + 1 == line => *to = line,
+            _ => ranges.push((line, line)),
+        }
+    }
+    let shown = ranges.iter().map(|(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") });
+    let word = if lines.len() == 1 { "line" } else { "lines" };
+    format!("{word} {}", shown.collect::<Vec<_>>().join(", "))
 }
 
 /// A file that the user named cannot be read.
@@ -160,4 +197,20 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Quit {
 /// Where the ledger of simulated runs lies.
 pub(super) fn simulated(state_dir: &Path) -> PathBuf {
     state_dir.join("simulate")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_many_rows_alike_is_said_once_with_all_lines() {
+        let mut problems: Vec<Problem> = [2, 3, 4, 7, 9, 10].map(|line| Problem::at("l.csv", line, "no kind")).to_vec();
+        problems.push(Problem::at("l.csv", 5, "not a GUID"));
+        problems.push(Problem::of("job.toml", "version is missing"));
+        assert_eq!(
+            told(&problems),
+            ["l.csv:2: no kind (also on lines 3-4, 7, 9-10)", "l.csv:5: not a GUID", "job.toml: version is missing"]
+        );
+    }
 }

@@ -16,7 +16,7 @@ mod tenants;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use args::{Cli, Command};
 use context::Context;
@@ -24,7 +24,10 @@ pub use exit::{Exit, Quit};
 
 /// What the binary does: reads the arguments, runs the command, prints why it ended, returns the exit code.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    // The footer says it once; on every flag it would bury the help.
+    let quiet = |command: clap::Command| command.mut_args(|arg| arg.hide_env(true));
+    let command = quiet(Cli::command()).mut_subcommands(quiet);
+    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return streams::usage(&error),
     };

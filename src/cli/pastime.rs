@@ -9,7 +9,7 @@ use super::streams;
 use crate::config::{Flags, RunOptions, Settings};
 use crate::ledger::{Ledger, LedgerError, RunNo};
 use crate::model::{RunHeader, RunState};
-use crate::report::{ReportError, ReportWriter, Style, Tally, plain, prepare, summary_text};
+use crate::report::{ReportError, ReportWriter, Style, Tally, headline, plain, prepare, summary_text};
 
 /// `report [RUN]`: the same files as at the run's end, from the ledger.
 pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<Exit, Quit> {
@@ -17,12 +17,12 @@ pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<Exit, Quit>
     let ledger = open(&settings, args.simulated)?;
     let (no, header) = ledger.find(args.run.as_deref())?;
     let out = args.out.clone().unwrap_or_else(|| settings.report_dir.join(&header.run));
-    prepare(&out)?;
     write(context, &settings, &ledger, no, &out)
 }
 
 /// Writes the report files of a run and shows its summary; returns the run's exit code.
 pub(super) fn write(context: &Context, settings: &Settings, ledger: &Ledger, no: RunNo, out: &Path) -> Result<Exit, Quit> {
+    prepare(out)?;
     let header = ledger.run(no)?;
     let style = Style { excel: settings.excel, delimiter: settings.delimiter };
     let mut writer = ReportWriter::create(out, &header, style)?;
@@ -30,9 +30,15 @@ pub(super) fn write(context: &Context, settings: &Settings, ledger: &Ledger, no:
     let tally = writer.finish(|tally| exit(&header, tally).code())?;
     let exit = exit(&header, &tally);
     ledger.set_exit_code(no, exit.code())?;
-    context.say(&format!("\n{}", summary_text(&header, &tally, out).trim_end()));
     if !context.output.quiet {
+        streams::note(&format!("\n{}", summary_text(&header, &tally, out).trim_end()));
         streams::data(&out.join("report.csv").display().to_string());
+    } else if exit != Exit::Ok {
+        // Whoever wants only errors wants this one: cron would say nothing otherwise.
+        streams::error(&[
+            headline(&header, &tally),
+            format!("exit code {}; see {}", exit.code(), out.join("failed.csv").display()),
+        ]);
     }
     tracing::info!(
         run = header.run,
@@ -44,10 +50,10 @@ pub(super) fn write(context: &Context, settings: &Settings, ledger: &Ledger, no:
     Ok(exit)
 }
 
-/// A run that only looked is fine as long as it could look.
+/// A run that only looked is fine as long as it could look: tenants that it could not sign in to count.
 fn exit(header: &RunHeader, tally: &Tally) -> Exit {
     match header.state {
-        RunState::Dry => Exit::Ok,
+        RunState::Dry => Exit::of_run(None, &header.tenant_stops, |_| 0),
         RunState::Refused => Exit::Refused,
         RunState::Planned | RunState::Running | RunState::Ended => {
             Exit::of_run(header.stopped_by, &header.tenant_stops, |class| tally.counts().of_class(class))

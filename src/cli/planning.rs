@@ -54,7 +54,8 @@ impl Job<'_> {
         let mut ledger = Ledger::open(&self.state_dir())?;
         let run = self.new_run_id();
         let out = self.args.out.clone().unwrap_or_else(|| self.settings.report_dir.join(&run));
-        prepare(&out)?;
+        // Proved before anything else; the run's own directory is made when there is something to put into it.
+        prepare(self.args.out.as_ref().unwrap_or(&self.settings.report_dir))?;
         let loopback = simulate.is_some() || self.settings.root.is_loopback() && self.settings.authority.base().is_loopback();
         let client = preflight::http(&self.settings, loopback)?;
         let mut book = Book::new(if simulate.is_some() { Mode::Simulated } else { Mode::Real }, &self.settings);

@@ -7,12 +7,14 @@ use reqwest::Client;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use super::context::{Context, unreadable};
+use super::context::unreadable;
 use super::exit::{Exit, Quit};
+use super::streams;
 use crate::auth::{Authority, SignIn, TokenError, Tokens};
 use crate::config::Settings;
 use crate::graph::{ClientPolicy, GraphRoot, client};
 use crate::model::{StopCause, TenantId, TenantRow, TenantStop};
+use crate::report::plain;
 
 /// How often a sign-in that fails for a passing reason is tried before the tenant is given up.
 const TRIES: u32 = 3;
@@ -48,12 +50,7 @@ pub(super) fn service(client: Client, root: GraphRoot, authority: Authority, sig
 
 /// Signs in to every tenant that has something to send. Tenants that cannot are told, and the others go on;
 /// a token of another tenant than asked for refuses the run.
-pub(super) fn sign_in(
-    context: &Context,
-    runtime: &Runtime,
-    tokens: &Arc<Tokens>,
-    tenants: &[TenantRow],
-) -> Result<Vec<TenantStop>, Quit> {
+pub(super) fn sign_in(runtime: &Runtime, tokens: &Arc<Tokens>, tenants: &[TenantRow]) -> Result<Vec<TenantStop>, Quit> {
     let mut failures = runtime.block_on(async {
         let mut waiting: Vec<&TenantRow> = tenants.iter().rev().collect();
         let mut tasks: JoinSet<(TenantId, Option<TokenError>)> = JoinSet::new();
@@ -81,7 +78,7 @@ pub(super) fn sign_in(
     Ok(failures
         .into_iter()
         .map(|(tenant, error)| {
-            context.say(&format!("failed to {error}; its items are not attempted"));
+            streams::note(&plain(&format!("failed to {error}; its items are not attempted")));
             TenantStop { tenant, cause: StopCause::SignIn, message: format!("failed to {error}") }
         })
         .collect())

@@ -39,14 +39,11 @@ pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Quit> {
     let watch = job.watch(&prepared);
     context.start_log(&job.settings, watch.curtain());
     let _locks = job.lock(&prepared)?;
-    let stops = preflight::sign_in(context, &job.runtime, &prepared.service.tokens, &prepared.senders())?;
+    let stops = preflight::sign_in(&job.runtime, &prepared.service.tokens, &prepared.senders())?;
     if let Err(quit) = job.allow(&prepared) {
-        prepared.ledger.set_state(prepared.planned.no, RunState::Refused)?;
+        prepared.ledger.end_run(prepared.planned.no, RunState::Refused, context.clock.stamp())?;
+        prepared.ledger.set_exit_code(prepared.planned.no, quit.exit.code())?;
         return Err(quit);
-    }
-    if args.dry_run {
-        let exit = job.finish(prepared, &Ended::default())?;
-        return Ok(if stops.is_empty() { exit } else { Exit::SignIn });
     }
     let (ended, prepared) = job.send(prepared, watch, &stops)?;
     job.finish(prepared, &ended)
@@ -71,7 +68,9 @@ impl Job<'_> {
         match self.settings.on_empty {
             OnEmpty::Ok => Ok(Exit::Ok),
             OnEmpty::Fail => {
-                let quit = Quit::new(Exit::Nothing, "the lists hold no rows: nothing to do");
+                let filtered = self.args.lists.only.is_some() || self.args.lists.only_tenant.is_some();
+                let which = if filtered { " that --only or --only-tenant lets through" } else { "" };
+                let quit = Quit::new(Exit::Nothing, format!("the lists hold no rows{which}: nothing to do"));
                 Err(quit.hint("--on-empty ok makes that a success"))
             }
         }
@@ -98,10 +97,12 @@ impl Job<'_> {
         tenants.into_iter().map(|tenant| TenantLock::take(&directory, tenant, &owner).map_err(Quit::from)).collect()
     }
 
-    /// Sends, with everything durable before it is shown.
+    /// Sends, with everything durable before it is shown. A dry run only notes which tenants it could not sign in to.
     fn send(&self, prepared: Prepared, mut watch: Watch, stops: &[TenantStop]) -> Result<(Ended, Prepared), Quit> {
         let Prepared { ledger, planned, service, tenants, .. } = prepared;
-        ledger.set_state(planned.no, RunState::Running)?;
+        if !self.args.dry_run {
+            ledger.set_state(planned.no, RunState::Running)?;
+        }
         let mut journal = ledger.journal(planned.no, tenants.iter().map(|row| row.id).collect())?;
         let is_open = |tenant: TenantId| stops.iter().all(|stop| stop.tenant != tenant);
         let lanes: Vec<_> = planned.lanes.iter().filter(|lane| is_open(lane.tenant)).copied().collect();
@@ -110,6 +111,9 @@ impl Job<'_> {
         let ended = self.runtime.block_on(async {
             if let Err(error) = journal.commit(Arc::new(stops.iter().map(stopped).collect())).await {
                 return Ended { stopped_by: Some(StoppedBy::Ledger), journal_error: Some(error), ..Ended::default() };
+            }
+            if self.args.dry_run {
+                return Ended::default();
             }
             let stop = signal::listen(watch.curtain());
             let run = exec::Run {
@@ -147,7 +151,7 @@ impl Job<'_> {
         let state = if self.args.dry_run { RunState::Dry } else { RunState::Ended };
         ledger.end_run(planned.no, state, self.context.clock.stamp())?;
         let exit = pastime::write(self.context, &self.settings, &ledger, planned.no, &out)?;
-        if self.args.out.is_none() {
+        if self.args.out.is_none() && !self.args.dry_run {
             latest(&self.settings.report_dir, &run);
         }
         Ok(exit)

@@ -22,9 +22,9 @@ pub(super) struct Tenant {
     paused_until: Moment,
     /// Since when nothing but "later" came back.
     dry_since: Option<Moment>,
-    /// How many fresh tokens in a row were refused, and when the last one was.
+    /// How many tokens in a row were refused, and the number of the last one.
     refused_tokens: u32,
-    refused_at: Moment,
+    refused: Option<u64>,
     /// How many answers were "you may not", as long as there was no other.
     denied: Option<u32>,
     sign_in_waits: u32,
@@ -39,16 +39,19 @@ impl Tenant {
             paused_until: Moment::ZERO,
             dry_since: None,
             refused_tokens: 0,
-            refused_at: Moment::ZERO,
+            refused: None,
             denied: Some(0),
             sign_in_waits: 0,
         }
     }
 
     /// The service answered something other than "later" or "who are you".
-    pub(super) fn answered(&mut self, denied: bool) {
+    pub(super) fn answered(&mut self, token: Option<u64>, denied: bool) {
         self.dry_since = None;
-        self.refused_tokens = 0;
+        // A late answer to an older token says nothing about the fresh one.
+        if token > self.refused || token.is_none() {
+            self.refused_tokens = 0;
+        }
         self.sign_in_waits = 0;
         self.denied = self.denied.filter(|_| denied).map(|count| count + 1);
     }
@@ -58,11 +61,11 @@ impl Tenant {
         self.denied.is_some_and(|count| count >= DENIED_ALIKE)
     }
 
-    /// A token was refused. True if it was the second fresh one in a row: a third would be refused as well.
-    pub(super) fn token_refused(&mut self, sent_at: Moment, now: Moment) -> bool {
-        if self.refused_tokens == 0 || sent_at >= self.refused_at {
+    /// A token was refused. True if it was the second in a row, each fresher than the last: a third would be refused as well.
+    pub(super) fn token_refused(&mut self, token: Option<u64>) -> bool {
+        if self.refused_tokens == 0 && self.refused.is_none() || token > self.refused {
             self.refused_tokens += 1;
-            self.refused_at = now;
+            self.refused = token;
         }
         self.refused_tokens >= 2
     }

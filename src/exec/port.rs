@@ -62,6 +62,8 @@ pub enum Verdict {
 pub struct Answer {
     /// What it means.
     pub verdict: Verdict,
+    /// Which token it was sent with: a later token has a higher number.
+    pub token: Option<u64>,
     /// HTTP status, if there was an answer.
     pub http_status: Option<u16>,
     /// The most specific error code named.

@@ -213,7 +213,7 @@ impl Scheduler {
             }
             Verdict::Unauthorized => {
                 lane.replied(began, now, false);
-                let hopeless = tenant.token_refused(began, now);
+                let hopeless = tenant.token_refused(exchange.answer.token);
                 return hopeless
                     .then(|| refusal(exchange))
                     .and_then(|message| self.stop_tenant(index, StopCause::SignIn, message));
@@ -228,7 +228,7 @@ impl Scheduler {
             }
             verdict @ (Verdict::Settled { .. } | Verdict::Denied { .. } | Verdict::Again { .. }) => {
                 lane.replied(began, now, true);
-                tenant.answered(matches!(verdict, Verdict::Denied { .. }));
+                tenant.answered(exchange.answer.token, matches!(verdict, Verdict::Denied { .. }));
                 let message = tenant.is_denied_alike().then(|| denial(exchange));
                 return message.and_then(|message| self.stop_tenant(index, StopCause::Permission, message));
             }

@@ -97,7 +97,7 @@ impl<S: TokenSource> Transport for Graph<S> {
         if answer.verdict == Verdict::Unauthorized {
             self.tokens.refused(tenant, &bearer);
         }
-        answer
+        Answer { token: Some(bearer.serial()), ..answer }
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) fn judge(response: Response, now: Timestamp) -> Answer {
     let verdict = verdict(&response, &fault, after);
     Answer {
         verdict,
+        token: None,
         http_status: Some(response.status),
         error_code: fault.code,
         message: fault.message,
@@ -82,6 +83,7 @@ fn awaits_approval(fault: &Fault) -> bool {
 pub(super) fn unanswered(reached: Reached, message: String) -> Answer {
     Answer {
         verdict: Verdict::Again { reached, after: None },
+        token: None,
         http_status: None,
         error_code: None,
         message: Some(message),

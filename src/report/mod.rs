@@ -21,5 +21,5 @@ pub use draft::{ReportError, prepare};
 pub use files::{ReportWriter, Style};
 pub use plain::plain;
 pub use tally::{Cause, Counts, Tally};
-pub use text::summary_text;
+pub use text::{headline, summary_text};
 pub use watch::{Curtain, Watch};

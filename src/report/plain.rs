@@ -30,6 +30,21 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     short
 }
 
+/// Text for a terminal in at most so many lines of a width, broken between words; what is left over is cut.
+pub(super) fn wrapped(text: &str, width: usize, lines: usize) -> Vec<String> {
+    let mut wrapped: Vec<String> = Vec::new();
+    let text = plain(text);
+    let mut rest = text.trim();
+    while !rest.is_empty() && wrapped.len() + 1 < lines && rest.chars().count() > width {
+        let end = rest.char_indices().nth(width + 1).map_or(rest.len(), |(at, _)| at);
+        let Some(space) = rest[..end].rfind(' ') else { break };
+        wrapped.push(rest[..space].trim_end().to_owned());
+        rest = rest[space..].trim_start();
+    }
+    wrapped.push(cut(rest, width));
+    wrapped
+}
+
 /// `1,234,567`.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -69,6 +84,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn long_texts_are_broken_between_words_and_cut_at_the_end() {
+        assert_eq!(wrapped("one of these is enough: A.All, B.All", 16, 3), ["one of these is", "enough: A.All,", "B.All"]);
+        assert_eq!(wrapped("aaa bbb ccc ddd", 7, 2), ["aaa bbb", "ccc ddd"]);
+        assert_eq!(wrapped("aaa bbb ccc ddd eee", 7, 2), ["aaa bbb", "ccc dd…"]);
+        assert_eq!(wrapped("aaaaaaaaaa", 4, 3), ["aaa…"]);
+        assert_eq!(wrapped("a\nb", 9, 2), [plain("a\nb")]);
+    }
 
     #[test]
     fn terminals_have_nothing_to_obey() {

@@ -91,7 +91,7 @@ impl Tally {
         self.requests += requests;
         self.throttled += u64::from(progress.throttled);
         self.sent += u64::from(requests > 0);
-        if status.class() != Class::Success {
+        if !matches!(status.class(), Class::Success | Class::Neutral) {
             self.add_cause(status, reason, row);
         }
     }

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use crate::model::{Class, RunHeader, RunState, Status};
 
-use super::plain::{cut, grouped, plain, span, typed};
+use super::plain::{cut, grouped, plain, span, typed, wrapped};
 use super::tally::{Cause, Tally};
 
 /// Causes that are told at most; the report has them all.
 const CAUSES_SHOWN: usize = 12;
 /// Characters of a message: a line of 80 with its indentation.
 const MESSAGE_CHARS: usize = 68;
+/// Lines of a message: enough for the permissions that a 403 names.
+const MESSAGE_LINES: usize = 4;
 /// Characters of a name before the layout would break.
 const NAME_CHARS: usize = 40;
 
@@ -33,7 +35,8 @@ pub fn summary_text(header: &RunHeader, tally: &Tally, dir: &Path) -> String {
     lines.join("\n") + "\n"
 }
 
-fn headline(header: &RunHeader, tally: &Tally) -> String {
+/// What became of the run, in one line.
+pub fn headline(header: &RunHeader, tally: &Tally) -> String {
     let counts = tally.counts();
     let (total, fine) = (counts.total(), counts.of_class(Class::Success) + counts.of_class(Class::Neutral));
     let took = header.ended_at.map(|at| Duration::from_millis(at.millis_since(header.started_at)));
@@ -78,7 +81,7 @@ fn causes(tally: &Tally, lines: &mut Vec<String>) {
     for cause in causes.iter().take(CAUSES_SHOWN) {
         lines.push(format!("{:>9}  {}", grouped(cause.count), title(cause)));
         if !cause.example.trim().is_empty() {
-            lines.push(format!("{:>11}{}", "", cut(&cause.example, MESSAGE_CHARS)));
+            lines.extend(indented(&cause.example));
         }
     }
     match causes.len().saturating_sub(CAUSES_SHOWN) {
@@ -86,6 +89,11 @@ fn causes(tally: &Tally, lines: &mut Vec<String>) {
         1 => lines.push(format!("{:>11}and 1 more cause, in the report", "")),
         more => lines.push(format!("{:>11}and {more} more causes, in the report", "")),
     }
+}
+
+/// A message, over a few lines: what to do about it often stands at its end.
+fn indented(message: &str) -> impl Iterator<Item = String> {
+    wrapped(message, MESSAGE_CHARS, MESSAGE_LINES).into_iter().map(|line| format!("{:>11}{line}", ""))
 }
 
 /// `refused, HTTP 403 Authorization_RequestDenied`.
@@ -108,7 +116,7 @@ fn stops(header: &RunHeader, lines: &mut Vec<String>) {
         let label = header.tenants.iter().find(|tenant| tenant.id == stop.tenant).map(|tenant| tenant.label.as_str());
         let label = label.map_or_else(|| stop.tenant.to_string(), |label| cut(label, NAME_CHARS));
         lines.push(format!("{:>11}tenant {label} ({})", "", stop.cause.name()));
-        lines.push(format!("{:>11}{}", "", cut(&stop.message, MESSAGE_CHARS)));
+        lines.extend(indented(&stop.message));
     }
 }
 
@@ -194,11 +202,10 @@ mod tests {
 
         why
                 1  refused, HTTP 403 Forbidden
-                   Insufficient privileges to complete the operation. Ask an administr…
+                   Insufficient privileges to complete the operation. Ask an
+                   administrator of the tenant for more.
                 1  invalid
                    not a GUID
-                1  skipped
-                   duplicate of line 2
 
         requests  6, of them 0 throttled and 0 repeated
         report    reports/ab12/report.csv

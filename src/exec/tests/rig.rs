@@ -1,6 +1,6 @@
 //! A run with a scripted service, an in-memory journal, and a log of what was sent when.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ struct Scripted {
     counts: Vec<AtomicU32>,
     seen: mpsc::Sender<Seen>,
     intents: Arc<Durable>,
+    /// The number of the token that is valid now; a refused one is replaced once for everybody.
+    token: AtomicU64,
     clock: Clock,
 }
 
@@ -72,15 +74,19 @@ impl Transport for Scripted {
         assert!(self.intents.0.has(order.client_request_id), "a request left before its intent was durable");
         let at = self.clock.now();
         let nth = self.counts[usize::try_from(order.item.no.0).unwrap()].fetch_add(1, Ordering::SeqCst) + 1;
+        let token = self.token.load(Ordering::SeqCst);
         let (latency, verdict) = (self.script)(&order, nth);
         tokio::time::sleep(latency).await;
+        if verdict == Verdict::Unauthorized {
+            let _ = self.token.compare_exchange(token, token + 1, Ordering::SeqCst, Ordering::SeqCst);
+        }
         self.seen.send(Seen { item: order.item, at, until: self.clock.now() }).unwrap();
-        answer(verdict)
+        Answer { token: Some(token), ..answer(verdict) }
     }
 }
 
 fn answer(verdict: Verdict) -> Answer {
-    Answer { verdict, http_status: None, error_code: None, message: None, request_id: None, approval_code: None }
+    Answer { verdict, token: None, http_status: None, error_code: None, message: None, request_id: None, approval_code: None }
 }
 
 /// Keeps events in memory; fails from a given commit on.
@@ -194,7 +200,8 @@ impl Rig {
         let (seen, log) = mpsc::channel();
         let durable = Arc::new(Durable::default());
         let counts = (0..=self.items.len()).map(|_| AtomicU32::new(0)).collect();
-        let transport = Scripted { script: Box::new(script), counts, seen, intents: Arc::clone(&durable), clock };
+        let transport =
+            Scripted { script: Box::new(script), counts, seen, intents: Arc::clone(&durable), token: AtomicU64::new(1), clock };
         let lanes = self.lanes();
         let mut journal = Memory { items: self.items, events: Vec::new(), durable, commits_left: self.commits };
         let mut observer = Audience::default();

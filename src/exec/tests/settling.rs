@@ -54,6 +54,19 @@ async fn an_expired_token_costs_each_item_one_repetition_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn late_answers_to_an_expired_token_are_not_held_against_the_fresh_one() {
+    // The first sixteen go with one token; it expires, and their answers come in turn: refused, accepted, refused, ...
+    let outcome = Rig::of(60).run(|order, nth| {
+        let no = order.item.no.0;
+        let latency = if nth == 1 && no <= 16 { LATENCY + Duration::from_millis(50 * no.unsigned_abs()) } else { LATENCY };
+        (latency, if nth == 1 && no <= 16 && no % 2 == 1 { Verdict::Unauthorized } else { yes() })
+    });
+    let outcome = outcome.await;
+    assert!(outcome.ended.tenant_stops.is_empty());
+    assert_eq!(outcome.count(Status::Accepted), 60);
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_fresh_tokens_refused_in_a_row_stop_the_tenant_and_no_other() {
     let mut rig = Rig::of(100);
     rig.add(20, 1, Kind::VppToken);
