@@ -54,11 +54,14 @@ fn until(text: &str, now: Option<Timestamp>) -> Option<Duration> {
 pub fn http_date(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let preferred = rfc2822::parse(text).map(|zoned| zoned.timestamp());
-    preferred.or_else(|_| utc("%A, %d-%b-%y %H:%M:%S GMT", text)).or_else(|_| utc("%a %b %e %H:%M:%S %Y", text)).ok()
+    let forms = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S GMT"];
+    preferred.ok().or_else(|| forms.iter().find_map(|form| utc(form, text)))
 }
 
-fn utc(format: &str, text: &str) -> Result<Timestamp, jiff::Error> {
-    jiff::civil::DateTime::strptime(format, text)?.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp())
+/// The last days of the year 9999, which some libraries write for "never", are beyond what a timestamp can hold.
+fn utc(form: &str, text: &str) -> Option<Timestamp> {
+    let civil = jiff::civil::DateTime::strptime(form, text).ok()?;
+    Some(civil.to_zoned(jiff::tz::TimeZone::UTC).map_or(Timestamp::MAX, |zoned| zoned.timestamp()))
 }
 
 #[cfg(test)]
@@ -92,6 +95,7 @@ mod tests {
         assert_eq!(millis("Sun Nov  6 08:49:37 1994"), Some(37_000));
         assert_eq!(millis("Sun, 06 Nov 1994 08:48:00 GMT"), Some(0));
         assert_eq!(read("99999999999999999999999"), Some(LONGEST));
+        assert_eq!(read("Fri, 31 Dec 9999 23:59:59 GMT"), Some(LONGEST));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::verdict::{Response, judge, unanswered};
 use crate::auth::{Bearer, TokenError, Tokens, causes, http_date};
 use crate::clock::Clock;
 use crate::exec::{Answer, Order, Transport, Verdict};
-use crate::model::{Body, Reached, StopCause, TenantId, VppOptions};
+use crate::model::{Body, REMOVED, Reached, StopCause, TenantId, VppOptions};
 
 /// Largest error body read, in bytes; Graph's are a few thousand.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -80,11 +80,15 @@ impl<S: TokenSource> Transport for Graph<S> {
         };
         let answer = match self.request(&order, &bearer).send().await {
             Ok(response) => {
-                let (response, date) = read(response).await;
+                let (response, date) = read(response, bearer.expose()).await;
                 judge(response, date.unwrap_or_else(|| self.clock.wall()))
             }
             Err(error) => no_answer(error),
         };
+        if answer.verdict == Verdict::Unauthorized {
+            self.tokens.refused(tenant, &bearer);
+        }
+        let answer = Answer { token: Some(bearer.serial()), ..answer };
         tracing::debug!(
             kind = %order.item.kind,
             id = %order.item.id,
@@ -94,11 +98,14 @@ impl<S: TokenSource> Transport for Graph<S> {
             message = answer.message,
             "answered"
         );
-        if answer.verdict == Verdict::Unauthorized {
-            self.tokens.refused(tenant, &bearer);
-        }
-        Answer { token: Some(bearer.serial()), ..answer }
+        answer
     }
+}
+
+/// A page or a proxy may repeat what it was sent: a bearer must not get into logs and reports that way. This
+/// happens before anything is cut to a length, which would leave half of it.
+fn without(secret: &str, text: &str) -> String {
+    text.replace(secret, REMOVED)
 }
 
 /// Both Booleans, always: whether the service takes a body without them is not documented.
@@ -111,14 +118,14 @@ fn vpp_body(options: VppOptions) -> String {
 }
 
 /// What of an answer is judged, and its own `Date`. An error body that breaks off does not undo the status.
-async fn read(mut response: reqwest::Response) -> (Response, Option<Timestamp>) {
+async fn read(mut response: reqwest::Response, secret: &str) -> (Response, Option<Timestamp>) {
     let headers = response.headers();
     let date = text(headers, DATE.as_str()).and_then(|date| http_date(&date));
     let mut kept = Response {
         status: response.status().as_u16(),
         retry_after: headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect(),
-        approval_code: text(headers, "x-msft-approval-code"),
-        request_id: text(headers, "request-id"),
+        approval_code: text(headers, "x-msft-approval-code").map(|code| without(secret, &code)),
+        request_id: text(headers, "request-id").map(|id| without(secret, &id)),
         body: Vec::new(),
     };
     while kept.status != 204 && kept.body.len() < LARGEST_BODY {
@@ -126,6 +133,9 @@ async fn read(mut response: reqwest::Response) -> (Response, Option<Timestamp>) 
             Ok(Some(chunk)) => kept.body.extend_from_slice(&chunk),
             Ok(None) | Err(_) => break,
         }
+    }
+    if !kept.body.is_empty() {
+        kept.body = without(secret, &String::from_utf8_lossy(&kept.body)).into_bytes();
     }
     (kept, date)
 }

@@ -1,0 +1,209 @@
+//! A bare HTTP/1.1 server on a standard socket: it shows every byte of a request, and a test writes every byte of the
+//! answer. It issues tokens itself, so that only requests to Graph reach the test.
+#![expect(clippy::unwrap_used, reason = "a server that breaks is a failed test")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::TENANT;
+
+/// Longer than anything takes on a slow machine; a wait that reaches it is a failure.
+const BOUND: Duration = Duration::from_mins(1);
+
+/// What the server does with a request.
+pub(crate) enum Reply {
+    /// Answers with these bytes.
+    Bytes(Vec<u8>),
+    /// Answers with these bytes and closes the connection.
+    Last(Vec<u8>),
+    /// Closes the connection without a word.
+    Cut,
+    /// Waits until the test says [`Stub::release`], and answers 204.
+    Hold,
+}
+
+/// A request as it came: the head with its blank line, and the body.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Seen {
+    /// The request line.
+    pub(crate) fn line(&self) -> &str {
+        self.head.lines().next().unwrap_or_default()
+    }
+
+    /// Names (in lower case) and values, in order.
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        let pairs = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
+        pairs.map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect()
+    }
+
+    /// The one header of this name.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let mut found = self.headers().into_iter().filter(|(found, _)| found == name).map(|(_, value)| value);
+        let first = found.next();
+        assert_eq!(found.next(), None, "{name} twice");
+        first
+    }
+}
+
+#[derive(Default)]
+struct State {
+    connections: usize,
+    seen: Vec<Seen>,
+    released: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn change(&self, how: impl FnOnce(&mut State)) {
+        how(&mut self.state.lock().unwrap());
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, until: impl Fn(&State) -> bool) {
+        let state = self.state.lock().unwrap();
+        let (_state, timeout) = self.changed.wait_timeout_while(state, BOUND, |state| !until(state)).unwrap();
+        assert!(!timeout.timed_out(), "waited in vain");
+    }
+}
+
+/// The server; it serves until the test process ends.
+pub(crate) struct Stub {
+    url: String,
+    shared: Arc<Shared>,
+}
+
+impl Stub {
+    /// Starts one that answers requests to Graph like this.
+    pub(crate) fn start(reply: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shared = Arc::new(Shared::default());
+        let (ours, reply) = (Arc::clone(&shared), Arc::new(reply));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (shared, reply) = (Arc::clone(&ours), Arc::clone(&reply));
+                shared.change(|state| state.connections += 1);
+                // An error is the client's leaving.
+                thread::spawn(move || drop(serve(stream, &shared, reply.as_ref())));
+            }
+        });
+        Self { url, shared }
+    }
+
+    /// One that says 204 to everything.
+    pub(crate) fn content() -> Self {
+        Self::start(|_| answer(204, "", ""))
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The flags that send a run there without asking.
+    pub(crate) fn flags(&self) -> String {
+        format!("--yes --out out --graph-root {0} --authority {0}", self.url)
+    }
+
+    /// Every request but those for tokens.
+    pub(crate) fn posts(&self) -> Vec<Seen> {
+        self.seen().into_iter().filter(|seen| !is_token(seen)).collect()
+    }
+
+    /// Every request.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.shared.state.lock().unwrap().seen.clone()
+    }
+
+    /// How many connections were made.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.state.lock().unwrap().connections
+    }
+
+    /// Waits until so many requests to Graph have come.
+    pub(crate) fn wait_for_posts(&self, count: usize) {
+        self.shared.wait(|state| state.seen.iter().filter(|seen| !is_token(seen)).count() >= count);
+    }
+
+    /// Lets held requests be answered.
+    pub(crate) fn release(&self) {
+        self.shared.change(|state| state.released = true);
+    }
+}
+
+fn serve(mut stream: TcpStream, shared: &Shared, reply: &(impl Fn(&Seen) -> Reply + ?Sized)) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    while let Some(seen) = read(&mut reader)? {
+        shared.change(|state| state.seen.push(seen.clone()));
+        let reply = if is_token(&seen) { issue(&jwt(TENANT)) } else { reply(&seen) };
+        let bytes = match reply {
+            Reply::Bytes(bytes) => bytes,
+            Reply::Last(bytes) => return stream.write_all(&bytes),
+            Reply::Cut => return Ok(()),
+            Reply::Hold => {
+                shared.wait(|state| state.released);
+                head(204, "", 0).into_bytes()
+            }
+        };
+        stream.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Seen>> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Ok(None);
+        }
+    }
+    let seen = Seen { head, body: String::new() };
+    let length = seen.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok(Some(Seen { body: String::from_utf8_lossy(&body).into_owned(), ..seen }))
+}
+
+fn is_token(seen: &Seen) -> bool {
+    seen.line().contains("/oauth2/v2.0/token")
+}
+
+/// An answer with further header lines, each ended by CRLF, and a body.
+pub(crate) fn answer(status: u16, headers: &str, body: &str) -> Reply {
+    Reply::Bytes(format!("{}{body}", head(status, headers, body.len())).into_bytes())
+}
+
+fn head(status: u16, headers: &str, length: usize) -> String {
+    let length = if status == 204 { String::new() } else { format!("Content-Length: {length}\r\n") };
+    format!("HTTP/1.1 {status} X\r\n{headers}{length}\r\n")
+}
+
+fn issue(token: &str) -> Reply {
+    let body = json!({"token_type": "Bearer", "expires_in": 3_600, "access_token": token}).to_string();
+    answer(200, "Content-Type: application/json\r\n", &body)
+}
+
+/// A token that names this tenant. Its end is the same in every token, for searches.
+pub(crate) fn jwt(tenant: Uuid) -> String {
+    let [head, claims] = [json!({"alg": "none", "typ": "JWT"}), json!({"tid": tenant.to_string(), "appid": "app"})]
+        .map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    format!("{head}.{claims}.BEARER-IN-PERSON")
+}
