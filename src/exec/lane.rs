@@ -250,9 +250,7 @@ impl LaneState {
 
     /// How long what is left takes at the quota that is known.
     pub(super) fn eta(&self, tenant: &Tenant, now: Moment) -> Option<Duration> {
-        let per_second = self.window.as_ref()?.per_second();
-        #[expect(clippy::cast_precision_loss, reason = "item counts are far below 2^52")]
-        let sending = Duration::try_from_secs_f64(self.left as f64 / per_second).ok()?;
-        Some(sending + self.paused_until(tenant).saturating_sub(now))
+        let sending = self.window.as_ref()?.time_for(self.left.saturating_sub(self.in_flight as u64), now);
+        Some(sending.max(self.paused_until(tenant).saturating_sub(now)))
     }
 }

@@ -92,11 +92,15 @@ impl Window {
         self.changed_at = now;
     }
 
-    /// Requests per second that the learned quota allows.
-    pub(super) fn per_second(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "quotas are far below 2^52")]
-        let limit = self.limit as f64;
-        limit / self.per.as_secs_f64()
+    /// How long it takes until the last of so many requests may go, if nothing else comes between.
+    pub(super) fn time_for(&self, requests: u64, now: Moment) -> Duration {
+        let requests = usize::try_from(requests).unwrap_or(usize::MAX);
+        let free = self.limit.saturating_sub(self.slots.len() + self.in_flight);
+        let Some(last) = requests.saturating_sub(free).checked_sub(1) else { return Duration::ZERO };
+        // Slots free in the order in which they were used; each is used again once a window.
+        let windows = u32::try_from(last / self.limit).unwrap_or(u32::MAX);
+        let slot = self.slots.get(last % self.limit).map_or(now, |slot| slot.replied_at);
+        (slot + self.per).saturating_sub(now).saturating_add(self.per.saturating_mul(windows))
     }
 
     fn forget(&mut self, now: Moment) {
@@ -169,6 +173,20 @@ mod tests {
         assert_eq!(window.limit, 63);
         window.turn(ms(20 * 60 * 1_000));
         assert_eq!(window.limit, 100);
+    }
+
+    #[test]
+    fn the_time_for_what_is_left_counts_whole_windows() {
+        let mut window = window(100, 20);
+        assert_eq!(window.time_for(100, ms(0)), Duration::ZERO);
+        assert_eq!(window.time_for(101, ms(0)), Duration::from_secs(20));
+        for _ in 0..100 {
+            window.take();
+            window.replied(ms(1_000), true);
+        }
+        assert_eq!(window.time_for(30, ms(5_000)), Duration::from_secs(16));
+        assert_eq!(window.time_for(130, ms(5_000)), Duration::from_secs(36));
+        assert_eq!(window.time_for(0, ms(5_000)), Duration::ZERO);
     }
 
     #[test]

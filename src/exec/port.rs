@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::model::{Event, Item, ItemNo, Lane, Reached, Status, StopCause, Work};
+use crate::model::{Event, Item, ItemNo, Lane, Reached, Stamp, Status, StopCause, Work};
 
 /// One exchange that is about to happen.
 #[derive(Debug, Clone, Copy)]
@@ -99,12 +99,16 @@ pub trait Journal {
 /// How a lane is doing, for people who watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pulse {
+    /// When this was so.
+    pub at: Stamp,
     /// Requests under way.
     pub in_flight: usize,
     /// How many lanes wait because the service asked for it.
     pub paused_lanes: usize,
     /// How long until the first of them goes on.
     pub pause_left: Option<Duration>,
+    /// How long until the next request may go, if none may go now and none is under way.
+    pub next_in: Option<Duration>,
     /// How much of the run is still to be sent.
     pub left: u64,
     /// How long that takes at the quota that was learned; none while it is not known.

@@ -10,7 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use super::policy::Policy;
-use super::port::{Journal, JournalError, Observer, Order, Transport};
+use super::port::{Journal, JournalError, Observer, Order, Pulse, Transport};
 use super::schedule::{Exchange, Next, Scheduler, Ticket};
 use crate::clock::{Clock, Moment};
 use crate::model::{Event, IllegalEvent, ItemNo, Lane, StoppedBy, TenantStop, What};
@@ -182,7 +182,8 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         let events = Arc::new(std::mem::take(&mut self.outbox));
         match self.run.journal.commit(Arc::clone(&events)).await {
             Ok(()) => {
-                self.run.observer.observe(&events, &self.scheduler.pulse(self.run.clock.now()));
+                let pulse = self.pulse(None);
+                self.run.observer.observe(&events, &pulse);
                 true
             }
             Err(error) => {
@@ -234,13 +235,21 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
             biased;
             Some(finished) = self.tasks.join_next() => self.take(finished),
             () = self.run.clock.sleep_until(until) => {
-                self.run.observer.observe(&[], &self.scheduler.pulse(self.run.clock.now()));
+                let pulse = self.pulse(wake);
+                self.run.observer.observe(&[], &pulse);
             }
             () = changed(&mut self.run.stop) => {}
         }
         self.take_finished();
         let now = self.run.clock.now();
         self.tasks.is_empty() || self.give_up_at.is_none_or(|at| now < at)
+    }
+
+    /// How the run is doing, for people.
+    fn pulse(&self, wake: Option<Moment>) -> Pulse {
+        let now = self.run.clock.now();
+        let next_in = wake.filter(|_| self.tasks.is_empty()).map(|wake| wake.saturating_sub(now));
+        Pulse { at: self.run.clock.stamp(), next_in, ..self.scheduler.pulse(now) }
     }
 
     fn take_finished(&mut self) {

@@ -33,7 +33,7 @@ impl Lines {
 
     /// Writes what is due after these events, which the meter has taken in.
     pub(super) fn observe(&mut self, events: &[Event], meter: &Meter, pulse: &Pulse) {
-        let Some(at) = events.iter().map(|event| event.at).max() else { return };
+        let at = events.iter().map(|event| event.at).fold(pulse.at, Stamp::max);
         let silent_since = *self.last.get_or_insert(at);
         let ended = events.iter().rev().find_map(|event| match &event.what {
             What::Ended { stopped_by } => Some(*stopped_by),

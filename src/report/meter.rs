@@ -92,7 +92,9 @@ impl Meter {
         let rate = self.rate(now);
         let speed = rate.map(|rate| format!(", {rate:.1}/s")).unwrap_or_default();
         let left = self.left(rate, pulse).map(|left| format!(", {} left", span(left))).unwrap_or_default();
-        format!("{}{speed}{left}", self.counts())
+        let wait = pulse.next_in.filter(|wait| wait.as_secs() > 0 && pulse.pause_left.is_none());
+        let wait = wait.map(|wait| format!(", the quota opens in {}", span(wait))).unwrap_or_default();
+        format!("{}{speed}{left}{wait}", self.counts())
     }
 }
 

@@ -96,7 +96,8 @@ impl Observer for Watch {
 fn draw(bar: &ProgressBar, events: &[Event], meter: &Meter, pulse: &Pulse) {
     if events.iter().any(|event| matches!(event.what, What::Ended { .. })) {
         bar.finish_and_clear();
-    } else if let Some(at) = events.iter().map(|event| event.at).max() {
+    } else {
+        let at = events.iter().map(|event| event.at).fold(pulse.at, Stamp::max);
         bar.set_length(meter.total().max(meter.done()));
         bar.set_position(meter.done());
         bar.set_message(message(at, meter, pulse));
