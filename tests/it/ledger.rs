@@ -5,7 +5,7 @@ use std::fs;
 
 use rusqlite::Connection;
 
-use crate::kit::{Graph, Home, devices, id};
+use crate::kit::{Graph, Home, Left, devices, id};
 
 fn ready() -> (Graph, Home) {
     (Graph::with([]), Home::signed_in().file("list.csv", devices(3)))
@@ -73,6 +73,43 @@ fn a_cut_ledger_is_damaged_and_nothing_is_sent() {
     let whole = fs::read(home.path("state/simulate/ledger.db")).expect("it is there");
     home.write("state/ledger.db", &whole[..whole.len() / 2]);
     says_no(&graph, &home, &["ledger.db"]);
+}
+
+/// Runs the list against a ledger that takes so many of these events and then no more.
+fn failing_at(graph: &Graph, home: &Home, event: &str, count: u32) -> Left {
+    home.run(&format!("run list.csv --dry-run {}", graph.flags())).exits(0);
+    database(
+        home,
+        &format!(
+            "CREATE TRIGGER full BEFORE INSERT ON events
+             WHEN NEW.what LIKE '{{\"{event}\"%' AND (SELECT count(*) FROM events WHERE what LIKE '{{\"{event}\"%') >= {count}
+             BEGIN SELECT RAISE(ABORT, 'no room left'); END;"
+        ),
+    );
+    home.run(&format!("run list.csv --concurrency 1 {}", graph.flags()))
+        .exits(13)
+        .says(&["no room left", "bulk-revoke report 20"])
+}
+
+#[test]
+fn no_request_leaves_whose_intent_could_not_be_written() {
+    let (graph, home) = ready();
+    let left = failing_at(&graph, &home, "intent", 2).counts_are(&[("accepted", 2), ("not_attempted", 1)]);
+    assert_eq!(graph.posts().len(), 2);
+    assert_eq!(left.statuses(), ["accepted", "accepted", "not_attempted"]);
+}
+
+#[test]
+fn an_answer_that_could_not_be_written_ends_the_run_and_is_told() {
+    let (graph, home) = ready();
+    let left = failing_at(&graph, &home, "reply", 1).says(&["not recorded", "accepted"]);
+    let left = left.counts_are(&[("accepted", 1), ("unknown", 1), ("not_attempted", 1)]);
+    assert_eq!(graph.posts().len(), 2);
+    assert_eq!(left.statuses(), ["accepted", "unknown", "not_attempted"]);
+    // When there is room again, the ledger still says no more than it knows.
+    database(&home, "DROP TRIGGER full;");
+    home.run("report --out again");
+    assert_eq!(left.rows_of("again/report.csv")[1]["result_status"], "unknown");
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn later(value: &str) -> Fault {
 }
 
 #[test]
-fn every_shape_of_retry_after_is_honoured_and_never_undercut() {
+fn every_wait_that_is_asked_for_is_honoured_and_never_undercut() {
     let nested = json!({"error": {"code": "TooManyRequests", "message":
         json!({"_version": 3, "Message": "later", "CustomApiErrorPhrase": "", "RetryAfter": 1}).to_string()}});
     let shapes = [
@@ -46,10 +46,24 @@ fn every_shape_of_retry_after_is_honoured_and_never_undercut() {
         ("absent", Fault::canned(Answer::empty(429)), 2_000),
         ("garbage", later("soon"), 2_000),
     ];
-    all_at_once(shapes, |(shape, fault, least)| {
-        let silence = silence(fault);
-        assert!(silence >= Duration::from_millis(least), "{shape}: {silence:?}");
+    // Side by side, because all of them only wait.
+    std::thread::scope(|scope| {
+        scope.spawn(the_token_endpoint_asks_for_a_wait);
+        all_at_once(shapes, |(shape, fault, least)| {
+            let silence = silence(fault);
+            assert!(silence >= Duration::from_millis(least), "{shape}: {silence:?}");
+        });
     });
+}
+
+/// It says so in plain text; the sign-in is tried again, and the run goes on.
+fn the_token_endpoint_asks_for_a_wait() {
+    let busy = Fault::canned(Answer::text(429, "text/plain", "Too Many Requests").with("retry-after", "1"));
+    let graph = Graph::with([Rule::on(Call::Token, busy).times(1)]);
+    let home = Home::signed_in().file("list.csv", devices(2));
+    home.run(&format!("run list.csv {}", graph.flags())).exits(0).counts_are(&[("accepted", 2)]);
+    let asked = graph.token_log();
+    assert!(asked.len() == 2 && gap(&asked[0], &asked[1]) >= Duration::from_secs(1));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use bulk_revoke::sim::{Answer, Behaviour, Call, Fault, Rule};
 use serde_json::json;
 
-use crate::kit::{Graph, Home, Left, Stub, TENANT, answer, devices, id, jwt};
+use crate::kit::{Graph, Home, Left, Reply, Stub, TENANT, answer, devices, id, jwt};
 
 /// A client secret as Entra makes them, with characters that change in a form.
 const SECRET: &str = "S3cr3t~with/odd+chars&more=Q";
@@ -33,6 +33,18 @@ fn neither_the_client_secret_nor_a_token_is_in_anything_that_is_written() {
     let left = home.run(&format!("run list.csv -vv --log-format json {}", graph.flags())).exits(0);
     // Every JWT begins alike.
     nowhere(&home, &left, &[&SHAPES[..], &["eyJ"]].concat());
+}
+
+#[test]
+fn a_killed_run_leaves_no_secret_behind_either() {
+    let stub = Stub::start(|_| Reply::Hold);
+    let home = Home::signed_in().with("AZURE_CLIENT_SECRET", SECRET).file("list.csv", devices(3));
+    let process = home.start(&format!("run list.csv -vv {}", stub.flags()));
+    stub.wait_for_posts(1);
+    process.signal("KILL");
+    let left = home.left(process);
+    assert!(home.path("state/ledger.db-wal").is_file(), "the write-ahead log is searched too");
+    nowhere(&home, &left, &[&SHAPES[..], &["eyJ", "BEARER-IN-PERSON"]].concat());
 }
 
 #[test]

@@ -132,15 +132,6 @@ fn a_token_that_does_not_show_its_tenant_is_refused_unless_the_configuration_all
 }
 
 #[test]
-fn a_passing_fault_of_the_token_endpoint_is_waited_out() {
-    let busy = Fault::canned(Answer::text(429, "text/plain", "Too Many Requests").with("retry-after", "1"));
-    let graph = Graph::with([Rule::on(Call::Token, busy).times(1)]);
-    let home = Home::signed_in().file("list.csv", devices(2));
-    home.run(&format!("run list.csv {}", graph.flags())).exits(0).counts_are(&[("accepted", 2)]);
-    assert_eq!(graph.token_requests(), 2);
-}
-
-#[test]
 fn secrets_are_never_plain_in_a_file_and_missing_ones_are_named() {
     let graph = Graph::of(Behaviour::immediate());
     let home = home().file("list.csv", devices(1));

@@ -65,7 +65,12 @@ impl Graph {
 
     /// How many tokens were asked for.
     pub(crate) fn token_requests(&self) -> usize {
-        self.server.log().iter().filter(|entry| is_token(entry)).count()
+        self.token_log().len()
+    }
+
+    /// Every request for a token, in order of arrival.
+    pub(crate) fn token_log(&self) -> Vec<LogEntry> {
+        self.server.log().into_iter().filter(is_token).collect()
     }
 
     /// How often revoking this object took effect.
