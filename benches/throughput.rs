@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulk_revoke::clock::Clock;
-use bulk_revoke::exec::{self, Answer, Order, Policy, Transport, Verdict};
+use bulk_revoke::exec::{self, Answer, NoToken, Order, Policy, Transport, Verdict};
 use bulk_revoke::graph::Graph;
 use bulk_revoke::input::{Format, List, Options};
 use bulk_revoke::ledger::{Ledger, NewRun, PlanWriter, Planned};
-use bulk_revoke::model::{RunState, SourceRow, Status, TenantRow};
+use bulk_revoke::model::{Bounds, RunState, SourceRow, Status, TenantId, TenantRow};
 use bulk_revoke::plan::{Defaults, PlanPolicy, Planner, TenantBook, TenantNo};
 use bulk_revoke::report::{ReportWriter, Style, Watch, prepare};
 use service::{Place, TENANT, id};
@@ -236,7 +236,7 @@ fn policy(concurrency: usize) -> Outcome<Policy> {
         max_attempts: NonZeroU32::MIN,
         max_pause: Duration::from_mins(1),
         deadline: None,
-        max_fail: None,
+        max_fail: Bounds::default(),
     })
 }
 
@@ -244,6 +244,14 @@ fn policy(concurrency: usize) -> Outcome<Policy> {
 struct Instant;
 
 impl Transport for Instant {
+    fn is_ready(&self, _: TenantId) -> bool {
+        true
+    }
+
+    async fn sign_in(&self, _: TenantId) -> Result<(), NoToken> {
+        Ok(())
+    }
+
     async fn send(&self, _: Order) -> Answer {
         Answer {
             token: None,

@@ -71,6 +71,12 @@ impl Keeper {
         })
     }
 
+    /// Whether a token is kept that is still valid.
+    pub(super) fn is_ready(&self) -> bool {
+        let now = Instant::now();
+        self.lock().kept.as_ref().is_some_and(|kept| now < kept.expires)
+    }
+
     /// Drops this token if it is still the kept one.
     pub(super) fn refused(&self, bearer: &Bearer) {
         let mut state = self.lock();

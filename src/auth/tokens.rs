@@ -35,6 +35,11 @@ impl Tokens {
         }
     }
 
+    /// Whether [`Self::token`] would answer at once with a token.
+    pub fn is_ready(&self, tenant: TenantId) -> bool {
+        self.keepers.get(&tenant).is_some_and(|keeper| keeper.is_ready())
+    }
+
     /// The service refused this token (401): it is handed out no more. A newer one stays.
     pub fn refused(&self, tenant: TenantId, bearer: &Bearer) {
         if let Some(keeper) = self.keepers.get(&tenant) {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Flags, OnEmpty, RunOptions, positive_duration, quota};
+use crate::config::{Flags, OnEmpty, RunOptions, deadline, positive_duration, quota};
 use crate::exec::Quota;
-use crate::model::{Limit, Status};
+use crate::model::{Bounds, Status};
 use crate::sim::Scenario;
 
 /// Revoke Intune enrollment tokens and VPP licences in bulk, and know what really happened.
@@ -170,11 +170,11 @@ pub(super) struct RunArgs {
 pub(super) struct Limits {
     /// Refuse to start if more than N items would be sent [default: 100 where nobody can be asked]
     #[arg(long, value_name = "N|N%", env = "BULK_REVOKE_MAX_ITEMS")]
-    max_items: Option<Limit>,
+    max_items: Option<Bounds>,
 
     /// Stop after that many failures; a share counts from 20 settled items on [default: 50%]
     #[arg(long, value_name = "N|N%", env = "BULK_REVOKE_MAX_FAIL")]
-    max_fail: Option<Limit>,
+    max_fail: Option<Bounds>,
 
     /// Requests in flight, over all tenants [default: 16]
     #[arg(long, value_name = "N", env = "BULK_REVOKE_CONCURRENCY")]
@@ -201,7 +201,7 @@ pub(super) struct Limits {
     timeout: Option<Duration>,
 
     /// The whole run [default: none]
-    #[arg(long, value_name = "T", env = "BULK_REVOKE_DEADLINE", value_parser = positive_duration)]
+    #[arg(long, value_name = "T", env = "BULK_REVOKE_DEADLINE", value_parser = deadline)]
     deadline: Option<Duration>,
 
     /// What an empty list means: ok or fail [default: fail]
@@ -255,10 +255,10 @@ impl RunArgs {
                 max_items: limits.max_items,
                 on_empty: limits.on_empty,
             },
-            // A simulated run goes to its own loopback server, wherever the real one would go.
-            graph_root: self.service.graph_root.clone().filter(|_| self.simulate.is_none()),
-            authority: self.service.authority.clone().filter(|_| self.simulate.is_none()),
+            graph_root: self.service.graph_root.clone(),
+            authority: self.service.authority.clone(),
             ca_file: self.service.ca_file.clone(),
+            simulated: self.simulate.is_some(),
         }
     }
 }

@@ -29,7 +29,20 @@ impl Job<'_> {
             let line = "nobody can be asked whether to send; nothing was sent";
             return Err(Quit::new(Exit::Refused, line).hint("give --yes to send without asking"));
         }
-        confirm(to_send)
+        self.confirm(to_send)
+    }
+
+    /// A signal ends the question as well.
+    fn confirm(&self, items: u64) -> Result<(), Quit> {
+        let _ = write!(io::stderr(), "this cannot be undone; type the number of items ({items}) to go on: ");
+        let (typed, answer) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = io::stdin().lock().read_line(&mut line);
+            let _ = typed.send(read.map(|_| line).unwrap_or_default());
+        });
+        let answer = self.interrupts.wait(&self.runtime, answer)?.unwrap_or_default();
+        if answer.trim() == items.to_string() { Ok(()) } else { Err(Quit::new(Exit::Refused, "not confirmed; nothing was sent")) }
     }
 }
 
@@ -52,15 +65,4 @@ fn announcement(prepared: &Prepared) -> String {
         let _ = write!(text, "\n  and {more} more tenants");
     }
     text
-}
-
-fn confirm(items: u64) -> Result<(), Quit> {
-    let _ = write!(io::stderr(), "this cannot be undone; type the number of items ({items}) to go on: ");
-    let mut answer = String::new();
-    let read = io::stdin().lock().read_line(&mut answer);
-    if read.is_ok() && answer.trim() == items.to_string() {
-        Ok(())
-    } else {
-        Err(Quit::new(Exit::Refused, "not confirmed; nothing was sent"))
-    }
 }

@@ -152,7 +152,12 @@ mod tests {
     use super::*;
 
     fn stop(cause: StopCause) -> Vec<TenantStop> {
-        vec![TenantStop { tenant: "9ceb2f92-2f92-9ceb-922f-eb9c922feb9c".parse().unwrap(), cause, message: String::new() }]
+        vec![TenantStop {
+            tenant: "9ceb2f92-2f92-9ceb-922f-eb9c922feb9c".parse().unwrap(),
+            service: None,
+            cause,
+            message: String::new(),
+        }]
     }
 
     #[test]

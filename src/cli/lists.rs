@@ -9,7 +9,7 @@ use super::exit::{Exit, Quit};
 use super::tenants::Book;
 use crate::config::{Job, RunOptions};
 use crate::input::{Format, List, Options};
-use crate::model::{Disposition, Entry, LEFT_OUT, PlannedRow, Problem, Source, SourceRow, Status, VppOptions};
+use crate::model::{Disposition, Entry, Kind, LEFT_OUT, PlannedRow, Problem, Source, SourceRow, Status, VppOptions};
 use crate::plan::{Defaults, Planner};
 
 /// A name that stands for standard input.
@@ -47,6 +47,7 @@ enum Content {
 pub(super) struct Counts {
     pub(super) rows: u64,
     pub(super) to_send: u64,
+    /// Protected or repeated.
     left_out: u64,
     pub(super) protected: u64,
     pub(super) invalid: u64,
@@ -96,6 +97,10 @@ impl Inputs {
         self.run = self.run.under_job(job.run);
         self.ticket = job.ticket.clone().or_else(|| self.ticket.take());
         for list in &job.lists {
+            if list == STDIN {
+                self.problems.push(Problem::of(&name, "lists: a job cannot read standard input"));
+                continue;
+            }
             let place = path.parent().unwrap_or(Path::new("")).join(list);
             self.list(place.display().to_string(), place, defaults.clone())?;
         }
@@ -128,7 +133,7 @@ impl Inputs {
         book: &mut Book,
         each: &mut dyn FnMut(&PlannedRow) -> Result<(), Quit>,
     ) -> Result<Read, Quit> {
-        let mut feed = Feed { planner, book, each, read: Read::default() };
+        let mut feed = Feed { planner, book, each, read: Read::default(), said: None };
         for part in &self.parts {
             match &part.content {
                 Content::List { path, format, held } => {
@@ -142,8 +147,9 @@ impl Inputs {
                     }
                 }
                 Content::Items(job) => {
+                    feed.read.warnings.extend(job.warnings(&part.name));
                     if let Some((source, entries)) = job.entries(feed.number(), &part.name) {
-                        feed.open(&source);
+                        feed.open(&source, &part.defaults);
                         for entry in entries {
                             feed.entry(entry, &part.defaults)?;
                         }
@@ -152,6 +158,7 @@ impl Inputs {
             }
         }
         let mut read = feed.read;
+        read.counts.protected = planner.protected();
         read.problems.extend(planner.problems());
         let sources = &read.sources;
         read.problems.sort_by_key(|problem| (sources.iter().position(|source| source.name == problem.origin), problem.line));
@@ -175,6 +182,20 @@ struct Feed<'f> {
     book: &'f mut Book,
     each: &'f mut dyn FnMut(&PlannedRow) -> Result<(), Quit>,
     read: Read,
+    /// Where the list that is open carries the options of VPP tokens, if they must be carried.
+    said: Option<[usize; 2]>,
+}
+
+/// The columns of the options of VPP tokens.
+const VPP_COLUMNS: [&str; 2] = ["notifyManagedDevices", "revokeUntrackedLicenses"];
+
+/// The place of a column, which is added if it is not there.
+fn column(columns: &mut Vec<String>, name: &str) -> usize {
+    let folded = Kind::fold(name);
+    columns.iter().position(|column| Kind::fold(column) == folded).unwrap_or_else(|| {
+        columns.push(name.to_owned());
+        columns.len() - 1
+    })
 }
 
 impl Feed<'_> {
@@ -182,9 +203,26 @@ impl Feed<'_> {
         u32::try_from(self.read.sources.len()).unwrap_or(u32::MAX)
     }
 
-    fn open(&mut self, source: &Source) {
+    fn open(&mut self, source: &Source, defaults: &Defaults) {
         self.planner.source(source.clone());
-        self.read.sources.push(SourceRow { name: source.name.clone(), columns: source.columns.clone() });
+        let mut columns = source.columns.clone();
+        // A report is fed back without its job: what the job says of VPP tokens must be in it, or it would be lost.
+        self.said = (defaults.vpp != VppOptions::default()).then(|| VPP_COLUMNS.map(|name| column(&mut columns, name)));
+        self.read.sources.push(SourceRow { name: source.name.clone(), columns });
+    }
+
+    /// Writes the options that a VPP token goes with into its row, where the row does not say them itself.
+    fn say_options(&self, row: &mut PlannedRow) {
+        let (Some(places), Some(source)) = (self.said, self.read.sources.last()) else { return };
+        row.cells.resize(source.columns.len(), String::new());
+        if row.kind == Some(Kind::VppToken) {
+            let values = [row.options.notify_managed_devices, row.options.revoke_untracked_licenses];
+            for (place, value) in places.into_iter().zip(values) {
+                if row.cells[place].trim().is_empty() {
+                    row.cells[place] = value.to_string();
+                }
+            }
+        }
     }
 
     fn list(&mut self, part: &Part, reader: impl io::Read + Seek, options: &Options) -> Result<(), Quit> {
@@ -192,13 +230,14 @@ impl Feed<'_> {
             Ok(list) => list,
             Err(problems) => {
                 // Later lists keep their numbers.
-                self.open(&Source { name: part.name.clone(), columns: Vec::new(), implied: None });
+                let unread = Source { name: part.name.clone(), columns: Vec::new(), implied: None };
+                self.open(&unread, &Defaults::default());
                 self.read.problems.extend(problems);
                 return Ok(());
             }
         };
         self.read.warnings.extend_from_slice(list.warnings());
-        self.open(list.source());
+        self.open(list.source(), &part.defaults);
         for entry in &mut list {
             match entry {
                 Ok(entry) => self.entry(entry, &part.defaults)?,
@@ -214,7 +253,8 @@ impl Feed<'_> {
     }
 
     fn entry(&mut self, entry: Entry, defaults: &Defaults) -> Result<(), Quit> {
-        let Some(row) = self.planner.judge(entry, defaults, self.book) else { return Ok(()) };
+        let Some(mut row) = self.planner.judge(entry, defaults, self.book) else { return Ok(()) };
+        self.say_options(&mut row);
         let counts = &mut self.read.counts;
         counts.rows += 1;
         match &row.disposition {
@@ -222,7 +262,6 @@ impl Feed<'_> {
             Disposition::Settled { status: Status::Invalid, .. } => counts.invalid += 1,
             Disposition::Settled { .. } => counts.left_out += 1,
         }
-        counts.protected = self.planner.protected();
         (self.each)(&row)
     }
 }

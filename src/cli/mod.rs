@@ -24,6 +24,11 @@ pub use exit::{Exit, Quit};
 
 /// What the binary does: reads the arguments, runs the command, prints why it ended, returns the exit code.
 pub fn main() -> ExitCode {
+    // A panic has said where it happened; to scripts it is a bug like any other.
+    std::panic::catch_unwind(command).unwrap_or_else(|_| ExitCode::from(Exit::Internal.code()))
+}
+
+fn command() -> ExitCode {
     // The footer says it once; on every flag it would bury the help.
     let quiet = |command: clap::Command| command.mut_args(|arg| arg.hide_env(true));
     let command = quiet(Cli::command()).mut_subcommands(quiet);

@@ -56,8 +56,7 @@ impl Job<'_> {
         let out = self.args.out.clone().unwrap_or_else(|| self.settings.report_dir.join(&run));
         // Proved before anything else; the run's own directory is made when there is something to put into it.
         prepare(self.args.out.as_ref().unwrap_or(&self.settings.report_dir))?;
-        let loopback = simulate.is_some() || self.settings.root.is_loopback() && self.settings.authority.base().is_loopback();
-        let client = preflight::http(&self.settings, loopback)?;
+        let client = preflight::http(&self.settings, self.settings.authority.base().is_loopback())?;
         let mut book = Book::new(if simulate.is_some() { Mode::Simulated } else { Mode::Real }, &self.settings);
         let pass = loop {
             // Looking domains up may take long, and meanwhile the ledger must not be held: so the lists are read again.
@@ -65,7 +64,7 @@ impl Job<'_> {
                 break pass;
             }
             for domain in book.unresolved() {
-                let found = self.runtime.block_on(discover(&client, &self.settings.authority, &domain));
+                let found = self.interrupts.wait(&self.runtime, discover(&client, &self.settings.authority, &domain))?;
                 book.resolve(domain, found.map_err(|error| format!("failed to {error}")));
             }
         };
@@ -77,7 +76,7 @@ impl Job<'_> {
                 (root, authority, Some(server))
             }
         };
-        let service = preflight::service(client, root, authority, pass.sign_ins);
+        let service = preflight::service(&self.settings, root, authority, pass.sign_ins)?;
         let tenants = book.rows().to_vec();
         Ok(Prepared { ledger, planned: pass.written, run, out, tenants, counts: pass.counts, service, simulator })
     }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Client;
-use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::context::unreadable;
@@ -42,33 +41,38 @@ pub(super) fn http(settings: &Settings, loopback: bool) -> Result<Client, Quit> 
     Ok(client(&ClientPolicy { timeout: settings.timeout, concurrency, ca_pem, loopback })?)
 }
 
-/// The service with its sign-ins; nothing is asked for yet.
-pub(super) fn service(client: Client, root: GraphRoot, authority: Authority, sign_ins: Vec<SignIn>) -> Service {
-    let tokens = Tokens::new(client.clone(), authority, root.scope(), sign_ins);
-    Service { client, root, tokens: Arc::new(tokens) }
+/// The service with its sign-ins; nothing is asked for yet. Graph and the authority have a client each, because
+/// one of them may be this machine itself, which no proxy must see anything of.
+pub(super) fn service(
+    settings: &Settings,
+    root: GraphRoot,
+    authority: Authority,
+    sign_ins: Vec<SignIn>,
+) -> Result<Service, Quit> {
+    let tokens = Tokens::new(http(settings, authority.base().is_loopback())?, authority, root.scope(), sign_ins);
+    Ok(Service { client: http(settings, root.is_loopback())?, root, tokens: Arc::new(tokens) })
 }
 
 /// Signs in to every tenant that has something to send. Tenants that cannot are told, and the others go on;
 /// a token of another tenant than asked for refuses the run.
-pub(super) fn sign_in(runtime: &Runtime, tokens: &Arc<Tokens>, tenants: &[TenantRow]) -> Result<Vec<TenantStop>, Quit> {
-    let mut failures = runtime.block_on(async {
-        let mut waiting: Vec<&TenantRow> = tenants.iter().rev().collect();
-        let mut tasks: JoinSet<(TenantId, Option<TokenError>)> = JoinSet::new();
-        let mut failures = Vec::new();
-        loop {
-            while tasks.len() < AT_ONCE
-                && let Some(tenant) = waiting.pop()
-            {
-                let (tokens, tenant) = (Arc::clone(tokens), tenant.id);
-                tasks.spawn(async move { (tenant, patiently(&tokens, tenant).await.err()) });
-            }
-            match tasks.join_next().await {
-                Some(Ok((tenant, Some(error)))) => failures.push((tenant, error)),
-                Some(Ok((_, None)) | Err(_)) => {}
-                None => return failures,
-            }
+pub(super) async fn sign_in(tokens: &Arc<Tokens>, tenants: &[TenantRow]) -> Result<Vec<TenantStop>, Quit> {
+    let mut waiting: Vec<&TenantRow> = tenants.iter().rev().collect();
+    let mut tasks: JoinSet<(TenantId, Option<TokenError>)> = JoinSet::new();
+    let mut failures = Vec::new();
+    loop {
+        while tasks.len() < AT_ONCE
+            && let Some(tenant) = waiting.pop()
+        {
+            let (tokens, tenant) = (Arc::clone(tokens), tenant.id);
+            tasks.spawn(async move { (tenant, patiently(&tokens, tenant).await.err()) });
         }
-    });
+        match tasks.join_next().await {
+            Some(Ok((tenant, Some(error)))) => failures.push((tenant, error)),
+            Some(Ok((_, None))) => {}
+            Some(Err(error)) => return Err(Quit::new(Exit::Internal, format!("failed to sign in: {error}"))),
+            None => break,
+        }
+    }
     failures.sort_by_key(|(tenant, _)| tenants.iter().position(|row| row.id == *tenant));
     let wrong =
         failures.iter().find(|(_, error)| matches!(error, TokenError::WrongTenant { .. } | TokenError::OpaqueToken { .. }));
@@ -79,7 +83,7 @@ pub(super) fn sign_in(runtime: &Runtime, tokens: &Arc<Tokens>, tenants: &[Tenant
         .into_iter()
         .map(|(tenant, error)| {
             streams::note(&plain(&format!("failed to {error}; its items are not attempted")));
-            TenantStop { tenant, cause: StopCause::SignIn, message: format!("failed to {error}") }
+            TenantStop { tenant, service: None, cause: StopCause::SignIn, message: format!("failed to {error}") }
         })
         .collect())
 }

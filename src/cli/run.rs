@@ -10,7 +10,9 @@ use super::context::{Context, simulated};
 use super::exit::{Exit, Quit};
 use super::lists::Inputs;
 use super::planning::Prepared;
-use super::{pastime, preflight, signal, streams};
+use super::signal::Interrupts;
+use super::{pastime, preflight, streams};
+use crate::clock::Clock;
 use crate::config::{OnEmpty, Settings};
 use crate::exec::{self, Ended, Journal as _, Observer as _, Pulse};
 use crate::graph::Graph;
@@ -24,6 +26,7 @@ pub(super) struct Job<'a> {
     pub(super) args: &'a RunArgs,
     pub(super) settings: Settings,
     pub(super) inputs: Inputs,
+    pub(super) interrupts: Interrupts,
     pub(super) runtime: Runtime,
 }
 
@@ -31,22 +34,12 @@ pub(super) struct Job<'a> {
 pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Quit> {
     let inputs = Inputs::read(&args.lists)?;
     let settings = context.settings(&args.place, inputs.run, args.flags(), inputs.problems.clone())?;
-    let job = Job { context, args, settings, inputs, runtime: runtime()? };
-    let prepared = job.plan()?;
-    if prepared.counts.rows == 0 {
-        return job.nothing();
-    }
-    let watch = job.watch(&prepared);
-    context.start_log(&job.settings, watch.curtain());
-    let _locks = job.lock(&prepared)?;
-    let stops = preflight::sign_in(&job.runtime, &prepared.service.tokens, &prepared.senders())?;
-    if let Err(quit) = job.allow(&prepared) {
-        prepared.ledger.end_run(prepared.planned.no, RunState::Refused, context.clock.stamp())?;
-        prepared.ledger.set_exit_code(prepared.planned.no, quit.exit.code())?;
-        return Err(quit);
-    }
-    let (ended, prepared) = job.send(prepared, watch, &stops)?;
-    job.finish(prepared, &ended)
+    let runtime = runtime()?;
+    let job = Job { context, args, settings, inputs, interrupts: Interrupts::listen(&runtime), runtime };
+    let done = job.plan().and_then(|prepared| job.go(prepared));
+    // A look-up that hangs in the system's resolver must not hold us.
+    job.runtime.shutdown_background();
+    done
 }
 
 /// The runtime of everything that waits.
@@ -58,22 +51,58 @@ pub(super) fn runtime() -> Result<Runtime, Quit> {
 }
 
 impl Job<'_> {
+    /// Brings a planned run to its end, whichever it is. One that ends before anything could be sent is recorded so.
+    fn go(&self, prepared: Prepared) -> Result<Exit, Quit> {
+        let watch = self.watch(&prepared);
+        self.interrupts.hang(watch.curtain());
+        self.context.start_log(&self.settings, watch.curtain());
+        match self.check(&prepared) {
+            Ok((stops, _locks)) => {
+                let (ended, prepared) = self.send(prepared, watch, &stops)?;
+                self.finish(prepared, &ended)
+            }
+            Err(quit) => {
+                prepared.ledger.end_run(prepared.planned.no, RunState::Refused, self.context.clock.stamp())?;
+                prepared.ledger.set_exit_code(prepared.planned.no, quit.exit.code())?;
+                if quit.lines.is_empty() { Ok(quit.exit) } else { Err(quit) }
+            }
+        }
+    }
+
+    /// Everything that may forbid a run, in its order: nothing to do, another run, sign-in, guards, the person.
+    fn check(&self, prepared: &Prepared) -> Result<(Vec<TenantStop>, Vec<TenantLock>), Quit> {
+        if prepared.counts.rows == 0 {
+            return Err(self.nothing());
+        }
+        let locks = if self.args.dry_run { Vec::new() } else { self.lock(prepared)? };
+        let senders = prepared.senders();
+        let signed_in = self.interrupts.wait(&self.runtime, preflight::sign_in(&prepared.service.tokens, &senders));
+        match signed_in {
+            Ok(stops) => {
+                let stops = stops?;
+                self.allow(prepared)?;
+                Ok((stops, locks))
+            }
+            // The run is there, and ends like one that is interrupted later: with a report.
+            Err(_) if !self.args.dry_run => Ok((Vec::new(), locks)),
+            Err(quit) => Err(quit),
+        }
+    }
+
     /// Where this run's ledger and locks are; simulated runs are never mixed with real ones.
     pub(super) fn state_dir(&self) -> PathBuf {
         let directory = &self.settings.state_dir;
         if self.args.simulate.is_some() { simulated(directory) } else { directory.clone() }
     }
 
-    fn nothing(&self) -> Result<Exit, Quit> {
-        match self.settings.on_empty {
-            OnEmpty::Ok => Ok(Exit::Ok),
-            OnEmpty::Fail => {
-                let filtered = self.args.lists.only.is_some() || self.args.lists.only_tenant.is_some();
-                let which = if filtered { " that --only or --only-tenant lets through" } else { "" };
-                let quit = Quit::new(Exit::Nothing, format!("the lists hold no rows{which}: nothing to do"));
-                Err(quit.hint("--on-empty ok makes that a success"))
-            }
+    fn nothing(&self) -> Quit {
+        if self.settings.on_empty == OnEmpty::Ok {
+            return Quit { exit: Exit::Ok, lines: Vec::new() };
         }
+        let filtered = self.args.lists.only.is_some() || self.args.lists.only_tenant.is_some();
+        let which = if filtered { " that --only or --only-tenant lets through" } else { "" };
+        let quit = Quit::new(Exit::Nothing, format!("the lists hold no rows{which}: nothing to do"));
+        quit.hint("--on-empty ok makes that a success")
     }
 
     fn watch(&self, prepared: &Prepared) -> Watch {
@@ -106,7 +135,8 @@ impl Job<'_> {
         let mut journal = ledger.journal(planned.no, tenants.iter().map(|row| row.id).collect())?;
         let is_open = |tenant: TenantId| stops.iter().all(|stop| stop.tenant != tenant);
         let lanes: Vec<_> = planned.lanes.iter().filter(|lane| is_open(lane.tenant)).copied().collect();
-        let clock = self.context.clock;
+        // Its zero is the first moment at which something may be sent: no deadline counts how long a person thought.
+        let clock = Clock::system();
         let stopped = |stop: &TenantStop| Event { item: None, at: clock.stamp(), what: What::TenantStopped(stop.clone()) };
         let ended = self.runtime.block_on(async {
             if let Err(error) = journal.commit(Arc::new(stops.iter().map(stopped).collect())).await {
@@ -115,7 +145,6 @@ impl Job<'_> {
             if self.args.dry_run {
                 return Ended::default();
             }
-            let stop = signal::listen(watch.curtain());
             let run = exec::Run {
                 policy: self.settings.policy.clone(),
                 lanes: &lanes,
@@ -123,7 +152,7 @@ impl Job<'_> {
                 journal: &mut journal,
                 observer: &mut watch,
                 clock,
-                stop,
+                stop: self.interrupts.receiver(),
             };
             let mut ended = exec::run(run).await;
             let over = Event { item: None, at: clock.stamp(), what: What::Ended { stopped_by: ended.stopped_by } };

@@ -1,37 +1,79 @@
 //! Signals: the first lets what is in flight finish, the second ends at once, the third leaves.
 
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use super::exit::Exit;
+use super::exit::{Exit, Quit};
 use super::streams;
 use crate::exec::Stop;
 use crate::report::Curtain;
 
-/// Listens until the run is over. The receiver tells the executor.
-pub(super) fn listen(curtain: Curtain) -> watch::Receiver<Stop> {
-    let (sender, receiver) = watch::channel(Stop::Run);
-    tokio::spawn(async move {
-        let mut signals = Signals::new();
-        loop {
-            signals.next().await;
-            let stop = match *sender.borrow() {
-                Stop::Run => Stop::Drain,
-                Stop::Drain => Stop::Abort,
-                Stop::Abort => leave(),
-            };
-            let line = match stop {
-                Stop::Drain => {
-                    "stopping: nothing new is sent, and what is in flight may finish within 20 s; again to end at once"
-                }
-                Stop::Abort | Stop::Run => "ending: what is in flight is given up and reported as unknown",
-            };
-            curtain.aside(|| streams::note(line));
-            if sender.send(stop).is_err() {
-                return;
+/// What signals asked for so far. They are heard from the moment this is made.
+#[derive(Debug, Clone)]
+pub(super) struct Interrupts {
+    stop: watch::Receiver<Stop>,
+    /// Lets lines pass the progress bar, once there is one.
+    curtain: Arc<OnceLock<Curtain>>,
+}
+
+impl Interrupts {
+    /// Begins to listen.
+    pub(super) fn listen(runtime: &Runtime) -> Self {
+        let (sender, stop) = watch::channel(Stop::Run);
+        let curtain = Arc::new(OnceLock::new());
+        let heard = Arc::clone(&curtain);
+        let _inside = runtime.enter();
+        let signals = Signals::new();
+        runtime.spawn(hear(signals, sender, heard));
+        Self { stop, curtain }
+    }
+
+    /// From now on a progress bar may stand there.
+    pub(super) fn hang(&self, curtain: Curtain) {
+        let _ = self.curtain.set(curtain);
+    }
+
+    /// What the executor listens to.
+    pub(super) fn receiver(&self) -> watch::Receiver<Stop> {
+        self.stop.clone()
+    }
+
+    /// Waits for a future, or for the first signal; then nothing was sent.
+    pub(super) fn wait<T>(&self, runtime: &Runtime, future: impl Future<Output = T>) -> Result<T, Quit> {
+        let mut stop = self.stop.clone();
+        runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop != Stop::Run) => Err(interrupted()),
+                done = future => Ok(done),
             }
+        })
+    }
+}
+
+/// Interrupted before anything was sent.
+pub(super) fn interrupted() -> Quit {
+    Quit::new(Exit::Interrupted, "interrupted; nothing was sent")
+}
+
+async fn hear(mut signals: Signals, sender: watch::Sender<Stop>, curtain: Arc<OnceLock<Curtain>>) {
+    loop {
+        signals.next().await;
+        let (stop, line) = match *sender.borrow() {
+            Stop::Run => {
+                (Stop::Drain, "stopping: nothing new is sent, and what is in flight may finish within 20 s; again to end at once")
+            }
+            Stop::Drain => (Stop::Abort, "ending: what is in flight is given up and reported as unknown; again to leave at once"),
+            Stop::Abort => leave(),
+        };
+        // Before a bar stands nothing is in flight, and the command itself says how it ended.
+        if let Some(curtain) = curtain.get() {
+            curtain.aside(|| streams::note(line));
         }
-    });
-    receiver
+        sender.send_replace(stop);
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the third signal leaves, whatever hangs")]
@@ -46,7 +88,10 @@ struct Signals(Vec<tokio::signal::unix::Signal>);
 impl Signals {
     fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+        if !hangup_is_ignored() {
+            kinds.push(SignalKind::hangup());
+        }
         Self(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
     }
 
@@ -57,6 +102,15 @@ impl Signals {
         })
         .await;
     }
+}
+
+/// Whether whoever started us wants us to outlive the terminal, as `nohup` does. Known where there is a `/proc`.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Bit 0 is signal 1, SIGHUP.
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(not(unix))]

@@ -6,8 +6,9 @@ use super::args::SimulateArgs;
 use super::context::Context;
 use super::exit::{Exit, Quit};
 use super::lists::Inputs;
+use super::signal::Interrupts;
 use super::tenants::{Book, Mode};
-use super::{run, signal, streams};
+use super::{run, streams};
 use crate::auth::Authority;
 use crate::config::Flags;
 use crate::exec::Stop;
@@ -65,6 +66,7 @@ pub(super) fn serve(context: &Context, args: &SimulateArgs) -> Result<Exit, Quit
     let settings = context.settings(&args.place, inputs.run, Flags::default(), inputs.problems.clone())?;
     context.start_log(&settings, Curtain::none());
     let runtime = run::runtime()?;
+    let interrupts = Interrupts::listen(&runtime);
     let mut book = Book::new(Mode::Simulated, &settings);
     let policy = PlanPolicy { skip_invalid: args.lists.skip_invalid, only: args.lists.only.clone(), ..PlanPolicy::default() };
     let mut objects = Vec::new();
@@ -89,8 +91,7 @@ pub(super) fn serve(context: &Context, args: &SimulateArgs) -> Result<Exit, Quit
     ));
     streams::data(server.url());
     runtime.block_on(async {
-        let mut stop = signal::listen(Curtain::none());
-        let _ = stop.wait_for(|stop| *stop != Stop::Run).await;
+        let _ = interrupts.receiver().wait_for(|stop| *stop != Stop::Run).await;
         server.stop().await;
     });
     Ok(Exit::Ok)

@@ -30,9 +30,10 @@ impl Env {
         self.get(name).map(PathBuf::from)
     }
 
-    /// Where the ledger lies unless the configuration says otherwise.
-    pub fn state_dir(&self) -> Option<PathBuf> {
+    /// Where the ledger lies: our own variable is stronger than the configuration, the others are defaults.
+    pub fn state_dir(&self, config: Option<PathBuf>) -> Option<PathBuf> {
         self.dir("BULK_REVOKE_STATE_DIR")
+            .or(config)
             // systemd joins several directories by colons; the first is the unit's own.
             .or_else(|| self.get("STATE_DIRECTORY").and_then(|dirs| dirs.split(':').next()).map(PathBuf::from))
             .or_else(|| self.dir("XDG_STATE_HOME").map(|dir| dir.join("bulk-revoke")))

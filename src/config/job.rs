@@ -9,6 +9,22 @@ use crate::model::{Entry, Place, Problem, REMOVED, Source, VppOptions, is_secret
 /// What belongs to the administrator's `config.toml`.
 const NOT_HERE: [&str; 6] = ["graph", "auth", "tenants", "guard", "state", "log"];
 
+/// Other ways to write the keys of an item, folded, as a list may write its columns.
+const ITEM_KEYS: [(&str, &str); 12] = [
+    ("id", "id"),
+    ("profileid", "id"),
+    ("tokenid", "id"),
+    ("vpptokenid", "id"),
+    ("enrollmentprofileid", "id"),
+    ("objectid", "id"),
+    ("kind", "kind"),
+    ("type", "kind"),
+    ("tenant", "tenant"),
+    ("tenantid", "tenant"),
+    ("notifymanageddevices", "notify_managed_devices"),
+    ("revokeuntrackedlicenses", "revoke_untracked_licenses"),
+];
+
 /// A job, read.
 #[derive(Debug, Default)]
 pub struct Job {
@@ -75,6 +91,14 @@ impl Job {
         job
     }
 
+    /// What the user should know of it: values that were left out because they are live secrets.
+    pub fn warnings(&self, name: &str) -> Vec<Problem> {
+        let removed = |item: &&Item| item.rest.iter().any(|(_, value)| value == REMOVED);
+        let first = self.items.iter().find(removed);
+        let message = "values that are live secrets were left out and are stored nowhere";
+        first.map(|item| Problem::at(name, item.line, message)).into_iter().collect()
+    }
+
     /// Its own items as a list with a number, if it has any.
     pub fn entries(&self, number: u32, name: &str) -> Option<(Source, Vec<Entry>)> {
         if self.items.is_empty() {
@@ -93,6 +117,7 @@ impl Job {
 
 impl Item {
     fn take(line: u32, mut table: Table<'_>, problems: &mut Vec<Problem>) -> Self {
+        table.fold(&ITEM_KEYS, problems);
         Self {
             line,
             id: table.text("id", problems),
@@ -100,7 +125,7 @@ impl Item {
             tenant: table.text("tenant", problems),
             notify: table.text("notify_managed_devices", problems),
             untracked: table.text("revoke_untracked_licenses", problems),
-            rest: table.rest().into_iter().map(blank_secrets).collect(),
+            rest: table.rest(problems).into_iter().map(blank_secrets).collect(),
         }
     }
 
@@ -200,5 +225,24 @@ priority = 3
             ["job.toml:1: version: only version 1 is known", "job.toml:2: tennant: unknown key; did you mean tenant?"]
         );
         assert_eq!(parse("name = \"x\"").1, ["job.toml: version = 1 is missing: it says how to read the rest"]);
+    }
+
+    #[test]
+    fn keys_of_items_are_known_in_any_dress_and_hold_single_values() {
+        let id = "9ceb2f92-2f92-9ceb-922f-eb9c922feb9c";
+        let (job, problems) =
+            parse(&format!("version = 1\n[[items]]\nvppTokenId = \"{id}\"\nnotifyManagedDevices = \"false\"\n"));
+        assert_eq!(problems, [""; 0]);
+        let (_, entries) = job.entries(0, "job.toml").unwrap();
+        assert_eq!((entries[0].id.as_str(), entries[0].notify.as_deref()), (id, Some("false")));
+        let (_, problems) =
+            parse("version = 1\n[[items]]\nid = \"x\"\nobjectId = \"y\"\nnote = { tokenValue = \"LIVE-SECRET\" }\n");
+        assert_eq!(
+            problems,
+            [
+                "job.toml:4: items.objectId: the same as id, which is there as well",
+                "job.toml:5: items.note: a single value is expected"
+            ]
+        );
     }
 }

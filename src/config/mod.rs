@@ -14,6 +14,6 @@ mod value;
 pub use env::Env;
 pub use file::ConfigFile;
 pub use job::Job;
-pub use options::{OnEmpty, RunOptions};
+pub use options::{OnEmpty, RunOptions, deadline};
 pub use settings::{Flags, Layers, Settings, SignInSettings, settings};
 pub use value::{positive_duration, quota};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::table::Table;
 use super::value::{duration, positive_duration, quota, word};
 use crate::exec::Quota;
-use crate::model::{Limit, Problem};
+use crate::model::{Bounds, Problem};
 
 /// What an empty list means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +46,9 @@ pub struct RunOptions {
     /// The whole run; zero is none.
     pub deadline: Option<Duration>,
     /// The breaker.
-    pub max_fail: Option<Limit>,
+    pub max_fail: Option<Bounds>,
     /// The guard on the number of items.
-    pub max_items: Option<Limit>,
+    pub max_items: Option<Bounds>,
     /// What an empty list means.
     pub on_empty: Option<OnEmpty>,
 }
@@ -56,7 +56,6 @@ pub struct RunOptions {
 impl RunOptions {
     /// Takes the keys of `[run]` out of a table.
     pub(super) fn take(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
-        let number = |text: &str| text.parse().map_err(|_| format!("{text:?} is not a number above 0"));
         Self {
             concurrency: table
                 .value("concurrency", problems, |text| text.parse().map_err(|_| format!("{text:?} is not a number above 0"))),
@@ -92,23 +91,28 @@ impl RunOptions {
     /// This layer with a job over it: a job may tighten guards, never loosen them.
     #[must_use]
     pub fn under_job(self, job: Self) -> Self {
-        let tighten = |ours: Option<Limit>, theirs: Option<Limit>| match (ours, theirs) {
-            (Some(ours), Some(theirs)) => Some(ours.tighter(theirs)),
+        let both = |ours: Option<Bounds>, theirs: Option<Bounds>| match (ours, theirs) {
+            (Some(ours), Some(theirs)) => Some(ours.and(theirs)),
             (ours, theirs) => theirs.or(ours),
         };
-        let (max_items, max_fail) = (tighten(self.max_items, job.max_items), tighten(self.max_fail, job.max_fail));
+        let (max_items, max_fail) = (both(self.max_items, job.max_items), both(self.max_fail, job.max_fail));
         Self { max_fail, max_items, ..self.under(job) }
     }
 }
 
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a number above 0"))
+}
+
 /// A duration, or `none`, which is kept as zero.
-fn deadline(text: &str) -> Result<Duration, String> {
+pub fn deadline(text: &str) -> Result<Duration, String> {
     if text.trim().eq_ignore_ascii_case("none") { Ok(Duration::ZERO) } else { duration(text) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Limit;
 
     #[test]
     fn a_stronger_layer_wins_key_by_key() {
@@ -120,10 +124,10 @@ mod tests {
 
     #[test]
     fn a_job_tightens_guards_and_never_loosens_them() {
-        let config = || RunOptions { max_items: Some(Limit::Count(50)), ..RunOptions::default() };
-        let job = |count| RunOptions { max_items: Some(Limit::Count(count)), ..RunOptions::default() };
-        assert_eq!(config().under_job(job(200)).max_items, Some(Limit::Count(50)));
-        assert_eq!(config().under_job(job(20)).max_items, Some(Limit::Count(20)));
-        assert_eq!(RunOptions::default().under_job(job(200)).max_items, Some(Limit::Count(200)));
+        let config = || RunOptions { max_items: Some(Limit::Count(50).into()), ..RunOptions::default() };
+        let job = |count| RunOptions { max_items: Some(Limit::Count(count).into()), ..RunOptions::default() };
+        assert_eq!(config().under_job(job(200)).max_items, Some(Limit::Count(50).into()));
+        assert_eq!(config().under_job(job(20)).max_items, Some(Limit::Count(20).into()));
+        assert_eq!(RunOptions::default().under_job(job(200)).max_items, Some(Limit::Count(200).into()));
     }
 }

@@ -10,7 +10,7 @@ use super::options::{OnEmpty, RunOptions};
 use crate::auth::{Authority, SecretRef};
 use crate::exec::{Policy, Quota};
 use crate::graph::{Cloud, GraphRoot};
-use crate::model::{Limit, ObjectId, Problem};
+use crate::model::{Bounds, ObjectId, Problem};
 
 /// How one tenant signs in, as far as config and environment say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct Flags {
     pub authority: Option<String>,
     /// Further certificates to trust.
     pub ca_file: Option<PathBuf>,
+    /// Whether the run goes to its own simulator, wherever the real one would go.
+    pub simulated: bool,
 }
 
 /// Everything a run needs to know.
@@ -58,7 +60,7 @@ pub struct Settings {
     /// One request.
     pub timeout: Duration,
     /// The guard on the number of items.
-    pub max_items: Option<Limit>,
+    pub max_items: Bounds,
     /// What an empty list means.
     pub on_empty: OnEmpty,
     /// Ids that are never sent.
@@ -97,7 +99,11 @@ pub struct Layers {
 /// Merges all layers. Everything that is wrong goes into `problems`; then there may be no settings at all.
 pub fn settings(layers: Layers, env: &Env, problems: &mut Vec<Problem>) -> Option<Settings> {
     let Layers { config, trusted, job, flags } = layers;
-    let places = places(&config, trusted, env, &flags, problems);
+    let places = if flags.simulated {
+        GraphRoot::new(Cloud::Global.root()).ok().zip(Authority::new(Cloud::Global.authority()).ok())
+    } else {
+        places(&config, trusted, env, &flags, problems)
+    };
     let azure = AuthOptions {
         tenant_id: env.get("AZURE_TENANT_ID").map(str::to_owned),
         client_id: env.get("AZURE_CLIENT_ID").map(str::to_owned),
@@ -112,8 +118,13 @@ pub fn settings(layers: Layers, env: &Env, problems: &mut Vec<Problem>) -> Optio
         sign_in(Some(table.name), base.clone().under(table.auth))
     });
     let tenants = tenants.collect();
-    let run = config.run.under_job(job).under(flags.run);
-    let state_dir = state_dir(config.state_dir, env, problems)?;
+    let defaults = RunOptions { max_fail: Some(DEFAULT_MAX_FAIL), ..RunOptions::default() };
+    let run = defaults.under(config.run).under_job(job).under(flags.run);
+    let state_dir = env.state_dir(config.state_dir);
+    if state_dir.is_none() {
+        problems.push(Problem::of("state", "no place for the ledger: set BULK_REVOKE_STATE_DIR or [state] dir"));
+    }
+    let state_dir = state_dir?;
     let (root, authority) = places?;
     Some(Settings {
         root,
@@ -122,7 +133,7 @@ pub fn settings(layers: Layers, env: &Env, problems: &mut Vec<Problem>) -> Optio
         tenants,
         other: sign_in(None, base),
         timeout: run.timeout.unwrap_or(DEFAULT_TIMEOUT),
-        max_items: run.max_items,
+        max_items: run.max_items.unwrap_or_default(),
         on_empty: run.on_empty.unwrap_or(OnEmpty::Fail),
         policy: policy(&run),
         protect: config.guard.protect,
@@ -145,6 +156,9 @@ const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(16).unwrap();
 
 const DEFAULT_ATTEMPTS: NonZeroU32 = NonZeroU32::new(5).unwrap();
 
+/// Half of what was sent. A layer of its own, so that a job can tighten it and not loosen it.
+const DEFAULT_MAX_FAIL: Bounds = Bounds { count: None, percent: Some(50.0) };
+
 const DEFAULT_MAX_PAUSE: Duration = Duration::from_mins(30);
 
 /// 100 writes in 20 s per app and tenant (throttling limits page of 2025-01-14).
@@ -158,7 +172,7 @@ fn policy(run: &RunOptions) -> Policy {
         max_attempts: run.max_attempts.unwrap_or(DEFAULT_ATTEMPTS),
         max_pause: run.max_pause.unwrap_or(DEFAULT_MAX_PAUSE),
         deadline: run.deadline.filter(|deadline| !deadline.is_zero()),
-        max_fail: Some(run.max_fail.unwrap_or(Limit::Percent(50.0))),
+        max_fail: run.max_fail.unwrap_or_default(),
     }
 }
 
@@ -170,16 +184,6 @@ fn sign_in(name: Option<String>, auth: AuthOptions) -> SignInSettings {
         secret: auth.client_secret,
         allow_opaque: auth.allow_opaque_token.unwrap_or(false),
     }
-}
-
-fn state_dir(config: Option<PathBuf>, env: &Env, problems: &mut Vec<Problem>) -> Option<PathBuf> {
-    // The environment is stronger than the file, but the fallbacks of the environment are defaults.
-    let explicit = env.dir("BULK_REVOKE_STATE_DIR");
-    let found = explicit.or(config).or_else(|| env.state_dir());
-    if found.is_none() {
-        problems.push(Problem::of("state", "no place for the ledger: set BULK_REVOKE_STATE_DIR or [state] dir"));
-    }
-    found
 }
 
 /// A root and an authority that are named clouds, loopback, or allowed by a config that an administrator chose.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::model::Problem;
+use crate::model::{Kind, Problem};
 
 /// How alike two names must be before one is offered for the other.
 const ALIKE: f64 = 0.8;
@@ -158,10 +158,37 @@ impl<'a> Table<'a> {
     }
 
     /// All that is left, as texts.
-    pub(super) fn rest(&mut self) -> Vec<(String, String)> {
+    pub(super) fn rest(&mut self, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
         let entries = std::mem::take(&mut self.entries);
-        let shown = |value: &DeValue<'_>| text(value).map_or_else(|| format!("{value:?}"), Cow::into_owned);
-        entries.into_iter().map(|(key, (_, value))| (key, shown(value.get_ref()))).collect()
+        let mut texts = Vec::new();
+        for (key, (line, value)) in entries {
+            match text(value.get_ref()) {
+                Some(text) => texts.push((key, text.into_owned())),
+                None => problems.push(self.problem(line, &key, "a single value is expected")),
+            }
+        }
+        texts
+    }
+
+    /// Gives keys that are written another way (case, `_`, `-`) their own name.
+    pub(super) fn fold(&mut self, names: &[(&str, &'static str)], problems: &mut Vec<Problem>) {
+        let found: Vec<(String, &'static str)> = self
+            .entries
+            .keys()
+            .filter_map(|key| {
+                let folded = Kind::fold(key);
+                names.iter().find(|(name, own)| *name == folded && own != key).map(|(_, own)| (key.clone(), *own))
+            })
+            .collect();
+        for (key, own) in found {
+            if let Some((line, value)) = self.entries.remove(&key) {
+                if self.entries.contains_key(own) {
+                    problems.push(self.problem(line, &key, &format!("the same as {own}, which is there as well")));
+                } else {
+                    self.entries.insert(own.to_owned(), (line, value));
+                }
+            }
+        }
     }
 
     /// The line of a key that is still there.

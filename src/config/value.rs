@@ -7,6 +7,9 @@ use jiff::SignedDuration;
 
 use crate::exec::Quota;
 
+/// A window longer than a year is a slip of the pen.
+const LONGEST_WINDOW: Duration = Duration::from_hours(365 * 24);
+
 /// Reads `500ms`, `20s`, `5m`, `1h 30m`, or whole seconds.
 ///
 /// # Errors
@@ -43,7 +46,7 @@ pub fn quota(text: &str) -> Result<Option<Quota>, String> {
     let count: NonZeroU32 = count.trim().parse().map_err(|_| wrong())?;
     let per = per.trim();
     let per = if per.starts_with(|c: char| c.is_ascii_digit()) { per.to_owned() } else { format!("1{per}") };
-    let per = positive_duration(&per).map_err(|_| wrong())?;
+    let per = positive_duration(&per).ok().filter(|per| *per <= LONGEST_WINDOW).ok_or_else(wrong)?;
     Ok(Some(Quota { count, per }))
 }
 

@@ -1,6 +1,6 @@
 //! The breaker: stops a run in which too much fails. Only items that were sent count.
 
-use crate::model::{Class, Limit, Status};
+use crate::model::{Bounds, Class, Status};
 
 /// Below this many settled items a share says nothing yet.
 const MIN_SAMPLE: u64 = 20;
@@ -24,21 +24,19 @@ impl Breaker {
     }
 
     /// Whether to stop.
-    pub(super) fn is_open(&self, limit: Option<Limit>) -> bool {
-        match limit {
-            None => false,
-            Some(Limit::Count(count)) => self.failed >= count.max(1),
-            #[expect(clippy::cast_precision_loss, reason = "item counts are far below 2^52")]
-            Some(Limit::Percent(percent)) => {
-                self.settled >= MIN_SAMPLE && self.failed > 0 && self.failed as f64 * 100.0 >= percent * self.settled as f64
-            }
-        }
+    pub(super) fn is_open(&self, bounds: Bounds) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "item counts are far below 2^52")]
+        let reaches = |percent: f64| self.failed as f64 * 100.0 >= percent * self.settled as f64;
+        self.failed > 0
+            && (bounds.count.is_some_and(|count| self.failed >= count)
+                || self.settled >= MIN_SAMPLE && bounds.percent.is_some_and(reaches))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Limit;
 
     fn after(statuses: &[(Status, u64)]) -> Breaker {
         let mut breaker = Breaker::default();
@@ -50,14 +48,14 @@ mod tests {
 
     #[test]
     fn a_count_opens_at_that_many_failures_and_not_before() {
-        let limit = Some(Limit::Count(3));
+        let limit = Limit::Count(3).into();
         assert!(!after(&[(Status::Refused, 2), (Status::Accepted, 50)]).is_open(limit));
         assert!(after(&[(Status::Refused, 2), (Status::Unknown, 1)]).is_open(limit));
     }
 
     #[test]
     fn a_share_waits_for_its_sample() {
-        let limit = Some(Limit::Percent(50.0));
+        let limit = Limit::Percent(50.0).into();
         assert!(!after(&[(Status::Refused, 19)]).is_open(limit));
         assert!(after(&[(Status::Refused, 20)]).is_open(limit));
         assert!(!after(&[(Status::Refused, 9), (Status::Accepted, 11)]).is_open(limit));
@@ -66,6 +64,6 @@ mod tests {
 
     #[test]
     fn ids_that_are_gone_do_not_open_it() {
-        assert!(!after(&[(Status::NotFound, 100)]).is_open(Some(Limit::Count(1))));
+        assert!(!after(&[(Status::NotFound, 100)]).is_open(Limit::Count(1).into()));
     }
 }

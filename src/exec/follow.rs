@@ -7,41 +7,51 @@ use super::policy::Policy;
 use super::port::Verdict;
 use crate::model::{Progress, Reached, Status, Then};
 
-/// What follows for an item, and how long it must wait before it is sent again.
-pub(super) struct Follow {
-    pub(super) then: Then,
-    pub(super) wait: Duration,
+/// What follows for an item.
+pub(super) enum Follow {
+    /// This is recorded as its reply; before it is sent again it must wait so long.
+    Reply(Then, Duration),
+    /// The request never left: the attempt is as if it had not been.
+    Released,
 }
 
-/// None: the request never left, and the attempt is as if it had not been.
-pub(super) fn follow(verdict: &Verdict, progress: &Progress, policy: &Policy) -> Option<Follow> {
-    let at_once = |then| Some(Follow { then, wait: Duration::ZERO });
+/// What follows from a verdict on an item with this history.
+pub(super) fn follow(verdict: &Verdict, progress: &Progress, policy: &Policy) -> Follow {
+    let attempts = progress.attempts + 1;
+    let used_up = attempts >= policy.max_attempts.get();
+    let at_once = |then| Follow::Reply(then, Duration::ZERO);
+    let later =
+        |after: Option<Duration>| Follow::Reply(Then::Again, RETRY.delay(progress.attempts).max(after.unwrap_or_default()));
     match verdict {
-        Verdict::Settled { status, reason } => at_once(Then::Settled { status: *status, reason: reason.clone() }),
-        Verdict::Denied { reason } => at_once(Then::Settled { status: Status::Refused, reason: reason.clone() }),
-        Verdict::Throttled { whole_tenant: true, .. } | Verdict::StopTenant { .. } => None,
-        Verdict::Throttled { whole_tenant: false, .. } => at_once(Then::Throttled),
-        Verdict::Unauthorized if used_up(progress, policy) => at_once(Then::Settled {
-            status: Status::Refused,
-            reason: "the service refused every token that was issued".to_owned(),
-        }),
+        Verdict::Settled { status, reason } => at_once(settled(*status, reason)),
+        Verdict::Denied { reason } => at_once(settled(Status::Refused, reason)),
+        Verdict::NoToken => Follow::Released,
+        Verdict::Throttled { .. } => at_once(Then::Throttled),
+        // One more than the rest: a token that has just expired is no fault of the item's.
+        Verdict::Unauthorized if attempts > policy.max_attempts.get() => {
+            at_once(settled(Status::Refused, "the service refused every token that was issued"))
+        }
         Verdict::Unauthorized => at_once(Then::Again),
         Verdict::Again { reached: Reached::Maybe, .. } => at_once(in_doubt(Doubt::MayHaveActed)),
-        Verdict::Again { reached: Reached::Answered, .. } if used_up(progress, policy) => {
+        Verdict::Again { reached: Reached::Answered, after } => {
+            if used_up {
+                at_once(in_doubt(Doubt::KeepsConflicting))
+            } else {
+                later(*after)
+            }
+        }
+        Verdict::Again { reached: Reached::NotSent, after } if !used_up => later(*after),
+        Verdict::Again { reached: Reached::NotSent, .. } if progress.sent_at.is_some() => {
             at_once(in_doubt(Doubt::KeepsConflicting))
         }
-        Verdict::Again { reached: Reached::NotSent, .. } if used_up(progress, policy) => at_once(Then::Settled {
-            status: Status::Failed,
-            reason: format!("no request reached the service in {} attempts", policy.max_attempts),
-        }),
-        Verdict::Again { reached: Reached::Answered | Reached::NotSent, after } => {
-            Some(Follow { then: Then::Again, wait: RETRY.delay(progress.attempts).max(after.unwrap_or_default()) })
+        Verdict::Again { reached: Reached::NotSent, .. } => {
+            at_once(settled(Status::Failed, &format!("no request reached the service in {attempts} attempts")))
         }
     }
 }
 
-fn used_up(progress: &Progress, policy: &Policy) -> bool {
-    progress.attempts + 1 >= policy.max_attempts.get()
+fn settled(status: Status, reason: &str) -> Then {
+    Then::Settled { status, reason: reason.to_owned() }
 }
 
 /// Why an item is in doubt.
@@ -60,5 +70,5 @@ fn in_doubt(doubt: Doubt) -> Then {
         Doubt::MayHaveActed => "not repeated, because it may have had its effect",
         Doubt::KeepsConflicting => "a conflict until the attempts were used up",
     };
-    Then::Settled { status: Status::Unknown, reason: reason.to_owned() }
+    settled(Status::Unknown, reason)
 }

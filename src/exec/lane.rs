@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use super::backoff::{self, FLOOR, THROTTLED};
+use super::backoff::{self, FLOOR, RETRY, THROTTLED};
 use super::pace::{Turn, Window};
 use super::rate::Rate;
 use crate::clock::Moment;
 use crate::model::{ItemNo, Lane, TenantId, Work};
 
-/// This many answers of a tenant, all of them "you may not", and none other: the app lacks the permission.
+/// This many answers of a lane, all of them "you may not", and none other: the app lacks the permission.
 pub(super) const DENIED_ALIKE: u32 = 5;
 
 /// A tenant, over all its lanes.
@@ -19,14 +19,14 @@ pub(super) struct Tenant {
     pub(super) id: TenantId,
     pub(super) stopped: bool,
     pub(super) rate: Option<Rate>,
+    /// Whether a token is being asked for.
+    pub(super) signing_in: bool,
     paused_until: Moment,
     /// Since when nothing but "later" came back.
     dry_since: Option<Moment>,
     /// How many tokens in a row were refused, and the number of the last one.
     refused_tokens: u32,
     refused: Option<u64>,
-    /// How many answers were "you may not", as long as there was no other.
-    denied: Option<u32>,
     sign_in_waits: u32,
 }
 
@@ -36,29 +36,22 @@ impl Tenant {
             id,
             stopped: false,
             rate,
+            signing_in: false,
             paused_until: Moment::ZERO,
             dry_since: None,
             refused_tokens: 0,
             refused: None,
-            denied: Some(0),
             sign_in_waits: 0,
         }
     }
 
     /// The service answered something other than "later" or "who are you".
-    pub(super) fn answered(&mut self, token: Option<u64>, denied: bool) {
+    pub(super) fn answered(&mut self, token: Option<u64>) {
         self.dry_since = None;
         // A late answer to an older token says nothing about the fresh one.
         if token > self.refused || token.is_none() {
             self.refused_tokens = 0;
         }
-        self.sign_in_waits = 0;
-        self.denied = self.denied.filter(|_| denied).map(|count| count + 1);
-    }
-
-    /// Whether the tenant's first answers all denied the right to do this.
-    pub(super) fn is_denied_alike(&self) -> bool {
-        self.denied.is_some_and(|count| count >= DENIED_ALIKE)
     }
 
     /// A token was refused. True if it was the second in a row, each fresher than the last: a third would be refused as well.
@@ -70,18 +63,22 @@ impl Tenant {
         self.refused_tokens >= 2
     }
 
-    /// Everything of the tenant waits, because no token is to be had just now.
-    pub(super) fn pause(&mut self, now: Moment, after: Option<Duration>) -> Duration {
-        if now < self.paused_until && after.is_none() {
-            return Duration::ZERO;
-        }
-        let delay = after.unwrap_or_else(|| THROTTLED.delay(self.sign_in_waits));
+    /// A token is there.
+    pub(super) fn signed_in(&mut self) {
+        self.signing_in = false;
+        self.sign_in_waits = 0;
+    }
+
+    /// Everything of the tenant waits, because no token is to be had just now. Says for how long.
+    pub(super) fn no_token(&mut self, now: Moment, after: Duration) -> Duration {
+        self.signing_in = false;
+        let delay = after.max(RETRY.delay(self.sign_in_waits));
         self.sign_in_waits += 1;
-        self.paused_until = self.paused_until.max(now + delay + backoff::jitter_upon(delay));
+        self.paused_until = self.paused_until.max(now + delay);
         delay
     }
 
-    /// Notes that the tenant only said "later", and says for how long it has.
+    /// Notes that nothing was accepted, and says for how long it has been so.
     pub(super) fn dry_for(&mut self, now: Moment) -> Duration {
         now.saturating_sub(*self.dry_since.get_or_insert(now))
     }
@@ -105,8 +102,21 @@ pub(super) struct LaneState {
     paused_until: Moment,
     paused_at: Moment,
     throttles: u32,
-    /// After a pause one request goes alone, so that a quota still exhausted costs one 429 and not a volley.
-    probing: bool,
+    /// Rounds of requests in a row that did not even get a connection.
+    unreachable: u32,
+    ramp: Ramp,
+    /// Nothing more is sent.
+    pub(super) stopped: bool,
+    /// How many answers were "you may not", as long as there was no other.
+    denied: Option<u32>,
+}
+
+/// After a pause one request goes alone, so that a quota still exhausted costs one 429 and not a volley.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ramp {
+    Open,
+    ProbeDue,
+    ProbeOut,
 }
 
 #[derive(Debug)]
@@ -150,7 +160,10 @@ impl LaneState {
             paused_until: Moment::ZERO,
             paused_at: Moment::ZERO,
             throttles: 0,
-            probing: false,
+            unreachable: 0,
+            ramp: Ramp::Open,
+            stopped: false,
+            denied: Some(0),
         }
     }
 
@@ -175,7 +188,7 @@ impl LaneState {
         if start > now {
             return Some(Turn::At(start));
         }
-        if self.probing && self.in_flight > 0 {
+        if self.ramp == Ramp::ProbeOut {
             return Some(Turn::AfterReply);
         }
         Some(self.window.as_mut().map_or(Turn::Now, |window| window.turn(now)))
@@ -186,6 +199,9 @@ impl LaneState {
         let due = self.waiting.peek().is_some_and(|Reverse(first)| first.due <= now);
         let work = if due { self.waiting.pop().map(|Reverse(first)| first.work) } else { self.fresh.pop_front() }?;
         self.in_flight += 1;
+        if self.ramp == Ramp::ProbeDue {
+            self.ramp = Ramp::ProbeOut;
+        }
         if let Some(window) = &mut self.window {
             window.take();
         }
@@ -194,10 +210,7 @@ impl LaneState {
 
     /// The item comes back unsent.
     pub(super) fn put_back(&mut self, work: Work) {
-        self.in_flight -= 1;
-        if let Some(window) = &mut self.window {
-            window.give_back();
-        }
+        self.never_left();
         self.fresh.push_front(work);
     }
 
@@ -209,8 +222,19 @@ impl LaneState {
     /// A request came back unsent: it never reached the service, so its slot was not used.
     pub(super) fn never_left(&mut self) {
         self.in_flight -= 1;
+        self.probe_is_back();
         if let Some(window) = &mut self.window {
             window.give_back();
+        }
+    }
+
+    /// No connection was to be had: all wait, a little longer each time, so that an outage does not use up every item.
+    pub(super) fn unreachable(&mut self, sent_at: Moment, now: Moment) {
+        self.never_left();
+        if sent_at >= self.paused_at {
+            self.paused_at = now;
+            self.paused_until = self.paused_until.max(now + RETRY.delay(self.unreachable));
+            self.unreachable += 1;
         }
     }
 
@@ -220,10 +244,42 @@ impl LaneState {
         if let Some(window) = &mut self.window {
             window.replied(now, accepted);
         }
-        if accepted && sent_at >= self.paused_at {
-            self.probing = false;
+        if sent_at < self.paused_at {
+            return; // sent before the pause: it says nothing about what came after
+        }
+        self.probe_is_back();
+        self.unreachable = 0;
+        if accepted {
+            self.ramp = Ramp::Open;
             self.throttles = 0;
         }
+    }
+
+    fn probe_is_back(&mut self) {
+        if self.ramp == Ramp::ProbeOut {
+            self.ramp = Ramp::ProbeDue;
+        }
+    }
+
+    /// Notes whether an answer was "you may not". Says how many such answers turn out to be failures of their items:
+    /// none as long as all answers are alike, because that is the app's failure and not the items'.
+    pub(super) fn answered(&mut self, denied: bool) -> u32 {
+        match (self.denied, denied) {
+            (Some(count), true) => {
+                self.denied = Some(count + 1);
+                0
+            }
+            (Some(count), false) => {
+                self.denied = None;
+                count
+            }
+            (None, denied) => u32::from(denied),
+        }
+    }
+
+    /// Whether the first answers all denied the right to do this.
+    pub(super) fn is_denied_alike(&self) -> bool {
+        self.denied.is_some_and(|count| count >= DENIED_ALIKE)
     }
 
     /// A request sent at `sent_at` was told to come later: the lane pauses. Says for how long.
@@ -243,7 +299,7 @@ impl LaneState {
             self.throttles += 1;
             self.paused_at = now;
         }
-        self.probing = true;
+        self.ramp = Ramp::ProbeDue;
         self.paused_until = self.paused_until.max(now + delay + backoff::jitter_upon(delay));
         delay
     }

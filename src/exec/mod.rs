@@ -18,5 +18,5 @@ mod schedule;
 mod tests;
 
 pub use policy::{Policy, Quota};
-pub use port::{Answer, Journal, JournalError, Observer, Order, Pulse, Transport, Verdict};
+pub use port::{Answer, Journal, JournalError, NoToken, Observer, Order, Pulse, Transport, Verdict};
 pub use run::{Ended, Run, Stop, run};

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use crate::model::Limit;
+use crate::model::Bounds;
 
 /// So many in so much time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,5 +30,5 @@ pub struct Policy {
     /// How long the run may take.
     pub deadline: Option<Duration>,
     /// Failures after which nothing more is sent.
-    pub max_fail: Option<Limit>,
+    pub max_fail: Bounds,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::model::{Event, Item, ItemNo, Lane, Reached, Stamp, Status, StopCause, Work};
+use crate::model::{Event, Item, ItemNo, Lane, Reached, Stamp, Status, TenantId, Work};
 
 /// One exchange that is about to happen.
 #[derive(Debug, Clone, Copy)]
@@ -39,22 +39,15 @@ pub enum Verdict {
         /// The service's wish for this item alone.
         after: Option<Duration>,
     },
-    /// The service, or the place that issues tokens, wants everybody to wait. It had no effect.
+    /// The service wants everybody to wait. It had no effect.
     Throttled {
         /// How long, if it said so.
         after: Option<Duration>,
-        /// Whether it concerns the tenant as a whole, not only one service.
-        whole_tenant: bool,
     },
-    /// The token was refused; the next attempt asks for a fresh one. It had no effect.
+    /// The token was refused; the next attempt is made with a fresh one. It had no effect.
     Unauthorized,
-    /// Nothing more can be sent for this tenant. The request had no effect.
-    StopTenant {
-        /// What kind of reason.
-        cause: StopCause,
-        /// The reason in words.
-        message: String,
-    },
+    /// There was no token: nothing left.
+    NoToken,
 }
 
 /// What came back from one exchange.
@@ -78,8 +71,24 @@ pub struct Answer {
 
 /// Speaks to the service. One call is one exchange: it does not retry, sleep or count.
 pub trait Transport: Send + Sync + 'static {
+    /// Whether a request for this tenant could leave at once. If not, [`Self::sign_in`] is asked first, so that
+    /// no request waits for a token between the moment it was allowed to go and the moment it goes.
+    fn is_ready(&self, tenant: TenantId) -> bool;
+
+    /// Gets ready for a tenant. The error says what that means for it.
+    fn sign_in(&self, tenant: TenantId) -> impl Future<Output = Result<(), NoToken>> + Send;
+
     /// Sends one revocation.
     fn send(&self, order: Order) -> impl Future<Output = Answer> + Send;
+}
+
+/// No token is to be had for a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoToken {
+    /// Why, in words.
+    pub message: String,
+    /// Whether a later try may work, and when it may be made; none: never.
+    pub retry: Option<Duration>,
 }
 
 /// The journal could not be written or read.
@@ -92,7 +101,7 @@ pub trait Journal {
     /// Returns once all events are durable, in this order.
     fn commit(&mut self, events: Arc<Vec<Event>>) -> impl Future<Output = Result<(), JournalError>>;
 
-    /// The next items of a lane that are not settled, in order, after the given number.
+    /// The next items of a lane, in order, after the given number, with what the ledger knows of them.
     fn page(&mut self, lane: Lane, after: ItemNo, limit: usize) -> impl Future<Output = Result<Vec<Work>, JournalError>>;
 }
 

@@ -10,10 +10,10 @@ use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use super::policy::Policy;
-use super::port::{Journal, JournalError, Observer, Order, Pulse, Transport};
+use super::port::{Journal, JournalError, NoToken, Observer, Order, Pulse, Transport};
 use super::schedule::{Exchange, Next, Scheduler, Ticket};
 use crate::clock::{Clock, Moment};
-use crate::model::{Event, IllegalEvent, ItemNo, Lane, StoppedBy, TenantStop, What};
+use crate::model::{Event, IllegalEvent, ItemNo, Lane, StoppedBy, TenantId, TenantStop, What};
 
 /// What is in flight may finish for this long after a stop: below the 30 s of Kubernetes and the 90 s of systemd.
 const GRACE: Duration = Duration::from_secs(20);
@@ -72,13 +72,19 @@ pub struct Ended {
 struct Loop<'a, T, J, O> {
     run: Run<'a, T, J, O>,
     scheduler: Scheduler,
-    tasks: JoinSet<(ItemNo, Exchange)>,
+    tasks: JoinSet<Finished>,
     sent: HashMap<ItemNo, Ticket>,
     /// Not durable yet.
     outbox: Vec<Event>,
     journal_error: Option<JournalError>,
     /// When what is still in flight is given up.
     give_up_at: Option<Moment>,
+}
+
+/// What a task brings back.
+enum Finished {
+    Sent(ItemNo, Exchange),
+    SignedIn(TenantId, Result<(), NoToken>),
 }
 
 /// When there is something to do again.
@@ -117,8 +123,10 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         self.heed_stops();
         self.launch(tickets, durable);
         let recorded = self.outbox.is_empty() || self.journal_error.is_some();
-        let idle = wake == Wake::Never || self.scheduler.stopped_by().is_some();
-        if self.tasks.is_empty() && recorded && idle {
+        let stopped = self.scheduler.stopped_by().is_some();
+        // A token that is still being asked for keeps nobody waiting once nothing is sent any more.
+        let idle = wake == Wake::Never && self.tasks.is_empty() || stopped && self.sent.is_empty();
+        if recorded && idle {
             return false;
         }
         !recorded || self.wait(wake).await
@@ -130,10 +138,11 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         if stop != Stop::Run {
             self.scheduler.stop(StoppedBy::Interrupted);
         }
-        if self.run.policy.deadline.is_some_and(|deadline| deadline <= now) && self.scheduler.has_work() {
+        let late = self.run.policy.deadline.is_some_and(|deadline| deadline <= now);
+        if late && self.scheduler.has_work() {
             self.scheduler.stop(StoppedBy::Deadline);
         }
-        if matches!(self.scheduler.stopped_by(), Some(StoppedBy::Interrupted | StoppedBy::Deadline)) {
+        if late || self.scheduler.stopped_by() == Some(StoppedBy::Interrupted) {
             self.give_up_at.get_or_insert(now + GRACE);
         }
         if stop == Stop::Abort {
@@ -156,8 +165,12 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         let now = self.run.clock.now();
         let mut tickets = Vec::new();
         loop {
-            match self.scheduler.next(now) {
+            match self.scheduler.next(now, |tenant| self.run.transport.is_ready(tenant)) {
                 Next::Send(ticket) => tickets.push(ticket),
+                Next::SignIn(tenant) => {
+                    let transport = Arc::clone(&self.run.transport);
+                    self.tasks.spawn(async move { Finished::SignedIn(tenant, transport.sign_in(tenant).await) });
+                }
                 Next::WaitUntil(at) => return (tickets, Wake::At(at)),
                 Next::AwaitReply => return (tickets, Wake::OnReply),
                 Next::Done => return (tickets, Wake::Never),
@@ -199,7 +212,8 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
     fn launch(&mut self, tickets: Vec<Ticket>, durable: bool) {
         let now = self.run.clock.now();
         let at = self.run.clock.stamp();
-        for mut ticket in tickets {
+        // Those that are put back go to the front of their lane: the last one first keeps their order.
+        for mut ticket in tickets.into_iter().rev() {
             if !durable {
                 self.scheduler.put_back(ticket);
             } else if self.scheduler.may_go(&ticket, now) {
@@ -214,13 +228,16 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
 
     fn spawn(&mut self, ticket: Ticket) {
         let item = ticket.work.item;
-        let order = Order { item, client_request_id: ticket.work.progress.client_request_id.unwrap_or_default() };
+        let Some(client_request_id) = ticket.work.progress.client_request_id else {
+            return self.scheduler.stop(StoppedBy::Bug);
+        };
+        let order = Order { item, client_request_id };
         let (transport, clock) = (Arc::clone(&self.run.transport), self.run.clock);
         self.sent.insert(item.no, ticket);
         self.tasks.spawn(async move {
             let (began, sent_at) = (clock.now(), clock.stamp());
             let answer = transport.send(order).await;
-            (item.no, Exchange { answer, began, ended: clock.now(), sent_at })
+            Finished::Sent(item.no, Exchange { answer, began, ended: clock.now(), sent_at })
         });
     }
 
@@ -242,7 +259,11 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         }
         self.take_finished();
         let now = self.run.clock.now();
-        self.tasks.is_empty() || self.give_up_at.is_none_or(|at| now < at)
+        let gives_up = !self.sent.is_empty() && self.give_up_at.is_some_and(|at| at <= now);
+        if gives_up {
+            self.scheduler.stop(StoppedBy::Deadline);
+        }
+        !gives_up
     }
 
     /// How the run is doing, for people.
@@ -258,17 +279,25 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         }
     }
 
-    fn take(&mut self, finished: Result<(ItemNo, Exchange), JoinError>) {
-        let Ok((no, exchange)) = finished else {
-            return self.scheduler.stop(StoppedBy::Bug);
+    fn take(&mut self, finished: Result<Finished, JoinError>) {
+        let at = self.run.clock.stamp();
+        let events = match finished {
+            Ok(Finished::Sent(no, exchange)) => match self.sent.remove(&no) {
+                Some(ticket) => self.scheduler.finished(ticket, &exchange, at),
+                None => return self.scheduler.stop(StoppedBy::Bug),
+            },
+            Ok(Finished::SignedIn(tenant, result)) => {
+                let stop = self.scheduler.signed_in(tenant, result, self.run.clock.now());
+                Ok(stop.map(|stop| Event { item: None, at, what: What::TenantStopped(stop) }).into_iter().collect())
+            }
+            Err(_) => return self.scheduler.stop(StoppedBy::Bug),
         };
-        let Some(ticket) = self.sent.remove(&no) else {
-            return self.scheduler.stop(StoppedBy::Bug);
-        };
-        match self.scheduler.finished(ticket, &exchange, self.run.clock.stamp()) {
+        match events {
             Ok(events) => self.outbox.extend(events),
-            Err(error) => self.bug(&error),
+            Err(error) => return self.bug(&error),
         }
+        let denied = self.scheduler.close_denied().into_iter();
+        self.outbox.extend(denied.map(|stop| Event { item: None, at, what: What::TenantStopped(stop) }));
     }
 
     /// Applies an event to a ticket and queues it for the ledger.

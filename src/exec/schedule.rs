@@ -9,11 +9,12 @@ use super::follow::{Follow, follow};
 use super::lane::{LaneState, Tenant};
 use super::pace::{Turn, Window};
 use super::policy::Policy;
-use super::port::{Answer, Pulse, Verdict};
+use super::port::{Answer, NoToken, Pulse, Verdict};
 use super::rate::{APP_CEILING, Rate};
 use crate::clock::Moment;
 use crate::model::{
-    Event, IllegalEvent, ItemNo, Lane, Reached, Reply, Stamp, StopCause, StoppedBy, TenantId, TenantStop, Then, What, Work,
+    Event, IllegalEvent, ItemNo, Lane, Phase, Reached, Reply, Stamp, Status, StopCause, StoppedBy, TenantId, TenantStop, Then,
+    What, Work,
 };
 
 /// Requests that the app-wide ceiling lets go at once: a tenth of a second's worth.
@@ -32,6 +33,8 @@ pub(super) struct Ticket {
 pub(super) enum Next {
     /// Send this.
     Send(Ticket),
+    /// Get a token for this tenant; until then its items wait.
+    SignIn(TenantId),
     /// Nothing may go before this moment.
     WaitUntil(Moment),
     /// Nothing may go before a reply comes.
@@ -95,8 +98,7 @@ impl Scheduler {
         if self.stopped_by.is_some() {
             return None;
         }
-        let hungry = |state: &LaneState| state.more && state.fresh.len() < low && !self.tenants[state.tenant].stopped;
-        let found = self.lanes.iter().position(hungry)?;
+        let found = self.lanes.iter().position(|lane| lane.more && lane.fresh.len() < low && !self.is_stopped(lane))?;
         Some((found, self.lanes[found].lane, self.lanes[found].fetched))
     }
 
@@ -108,54 +110,66 @@ impl Scheduler {
         state.fresh.extend(page);
     }
 
+    fn is_stopped(&self, lane: &LaneState) -> bool {
+        lane.stopped || self.tenants[lane.tenant].stopped
+    }
+
     /// What to do next. Lanes take turns, so that one tenant's pause never delays another's items.
-    pub(super) fn next(&mut self, now: Moment) -> Next {
+    /// `is_ready` says whether there is a token for a tenant.
+    pub(super) fn next(&mut self, now: Moment, is_ready: impl Fn(TenantId) -> bool) -> Next {
         let mut wake: Option<Moment> = None;
+        let mut awaited = self.in_flight > 0;
         let count =
             if self.stopped_by.is_some() || self.in_flight >= self.policy.concurrency.get() { 0 } else { self.lanes.len() };
         for step in 0..count {
             let index = (self.cursor + step) % self.lanes.len();
+            let tenant = self.lanes[index].tenant;
             match self.turn(index, now) {
                 None | Some(Turn::AfterReply) => {}
                 Some(Turn::At(at)) => wake = Some(wake.map_or(at, |wake| wake.min(at))),
-                Some(Turn::Now) => {
-                    if let Some(work) = self.lanes[index].take(now) {
-                        self.cursor = index + 1;
-                        self.in_flight += 1;
-                        return Next::Send(Ticket { lane: index, work });
-                    }
+                Some(Turn::Now) if self.tenants[tenant].signing_in => awaited = true,
+                Some(Turn::Now) if !is_ready(self.tenants[tenant].id) => {
+                    self.tenants[tenant].signing_in = true;
+                    return Next::SignIn(self.tenants[tenant].id);
                 }
+                Some(Turn::Now) => match self.spend(tenant, now) {
+                    Err(at) => wake = Some(wake.map_or(at, |wake| wake.min(at))),
+                    Ok(()) => {
+                        if let Some(work) = self.lanes[index].take(now) {
+                            self.cursor = index + 1;
+                            self.in_flight += 1;
+                            return Next::Send(Ticket { lane: index, work });
+                        }
+                    }
+                },
             }
         }
         match wake {
             Some(at) => Next::WaitUntil(at),
-            None if self.in_flight > 0 => Next::AwaitReply,
+            None if awaited => Next::AwaitReply,
             None => Next::Done,
         }
     }
 
     fn turn(&mut self, index: usize, now: Moment) -> Option<Turn> {
-        let lane = &mut self.lanes[index];
-        let tenant = &self.tenants[lane.tenant];
-        if tenant.stopped {
+        if self.is_stopped(&self.lanes[index]) {
             return None;
         }
-        match lane.turn(tenant, now)? {
-            Turn::Now => {
-                Some(match tenant.rate.as_ref().map_or(Ok(()), |rate| rate.take(now)).and_then(|()| self.app.take(now)) {
-                    Ok(()) => Turn::Now,
-                    Err(at) => Turn::At(at),
-                })
-            }
-            later @ (Turn::At(_) | Turn::AfterReply) => Some(later),
-        }
+        let lane = &mut self.lanes[index];
+        lane.turn(&self.tenants[lane.tenant], now)
+    }
+
+    /// Spends a cell of the app's ceiling and of the tenant's rate; or says from when on there is one.
+    fn spend(&self, tenant: usize, now: Moment) -> Result<(), Moment> {
+        self.app.take(now)?;
+        self.tenants[tenant].rate.as_ref().map_or(Ok(()), |rate| rate.take(now))
     }
 
     /// Whether a ticket may still go after its intent became durable: a pause or a stop may have come since.
     pub(super) fn may_go(&self, ticket: &Ticket, now: Moment) -> bool {
         let lane = &self.lanes[ticket.lane];
-        let tenant = &self.tenants[lane.tenant];
-        self.stopped_by.is_none() && !tenant.stopped && lane.paused_until(tenant) <= now
+        let in_time = self.policy.deadline.is_none_or(|deadline| now < deadline);
+        self.stopped_by.is_none() && in_time && !self.is_stopped(lane) && lane.paused_until(&self.tenants[lane.tenant]) <= now
     }
 
     /// A ticket did not go.
@@ -173,21 +187,52 @@ impl Scheduler {
         let item = Some(ticket.work.item.no);
         let next = follow(&exchange.answer.verdict, &ticket.work.progress, &self.policy);
         let stop = self.learn(ticket.lane, exchange);
-        let what = next.as_ref().map_or(What::Released, |next| What::Reply(Box::new(reply(exchange, &next.then))));
+        let (what, due) = match next {
+            Follow::Released => (What::Released, exchange.ended),
+            Follow::Reply(then, wait) => (What::Reply(Box::new(reply(exchange, then))), exchange.ended + wait),
+        };
         let event = Event { item, at, what };
         ticket.work.progress.apply(&event)?;
-        match next {
-            Some(Follow { then: Then::Settled { status, .. }, .. }) => {
-                self.lanes[ticket.lane].left = self.lanes[ticket.lane].left.saturating_sub(1);
-                self.breaker.count(status);
-                if self.breaker.is_open(self.policy.max_fail) {
-                    self.stop(StoppedBy::Breaker);
-                }
-            }
-            Some(Follow { wait, .. }) => self.lanes[ticket.lane].again(ticket.work, exchange.ended + wait),
-            None => self.lanes[ticket.lane].again(ticket.work, exchange.ended),
+        if let Phase::Settled(status) = ticket.work.progress.phase {
+            self.settled(ticket.lane, status, &exchange.answer.verdict);
+        } else {
+            self.lanes[ticket.lane].again(ticket.work, due);
         }
         Ok(std::iter::once(event).chain(stop.map(|stop| Event { item: None, at, what: What::TenantStopped(stop) })).collect())
+    }
+
+    /// Counts an item that is settled. Denials count once it is clear that they are not the app's own failure.
+    fn settled(&mut self, lane: usize, status: Status, verdict: &Verdict) {
+        let lane = &mut self.lanes[lane];
+        lane.left = lane.left.saturating_sub(1);
+        let denied = matches!(verdict, Verdict::Denied { .. });
+        for _ in 0..lane.answered(denied) {
+            self.breaker.count(Status::Refused);
+        }
+        if !denied {
+            self.breaker.count(status);
+        }
+        if self.breaker.is_open(self.policy.max_fail) {
+            self.stop(StoppedBy::Breaker);
+        }
+    }
+
+    /// Takes in how asking for a token went, and says what is to be recorded.
+    pub(super) fn signed_in(&mut self, id: TenantId, result: Result<(), NoToken>, now: Moment) -> Option<TenantStop> {
+        let longest = self.policy.max_pause;
+        let tenant = self.tenants.iter_mut().find(|tenant| tenant.id == id)?;
+        let NoToken { message, retry } = match result {
+            Ok(()) => {
+                tenant.signed_in();
+                return None;
+            }
+            Err(refused) => refused,
+        };
+        let pause = retry.map(|after| tenant.no_token(now, after));
+        let dry = tenant.dry_for(now);
+        tracing::warn!(tenant = %id, ?pause, "{message}");
+        let hopeless = pause.is_none_or(|pause| pause > longest) || dry >= longest;
+        if hopeless { self.stop_tenant(id, StopCause::SignIn, message) } else { None }
     }
 
     /// Draws the consequences for the lane and the tenant.
@@ -195,58 +240,64 @@ impl Scheduler {
         let (began, now) = (exchange.began, exchange.ended);
         let lane = &mut self.lanes[index];
         let tenant = &mut self.tenants[lane.tenant];
-        let pause = match &exchange.answer.verdict {
-            Verdict::Throttled { after, whole_tenant: false } => {
+        let id = tenant.id;
+        match &exchange.answer.verdict {
+            Verdict::Throttled { after } => {
                 let pause = lane.throttled(began, now, *after);
-                tracing::info!(tenant = %tenant.id, service = %lane.lane.service, ?after, ?pause, "throttled");
-                pause
-            }
-            Verdict::Throttled { after, whole_tenant: true } => {
-                lane.never_left();
-                let pause = tenant.pause(now, *after);
-                tracing::warn!(tenant = %tenant.id, ?pause, "no token: {}", words(exchange));
-                pause
-            }
-            Verdict::StopTenant { cause, message } => {
-                lane.never_left();
-                return self.stop_tenant(index, *cause, message.clone());
+                tracing::info!(tenant = %id, service = %lane.lane.service, ?after, ?pause, "throttled");
+                let (dry, longest) = (tenant.dry_for(now), self.policy.max_pause);
+                let asked = Some(pause).filter(|pause| *pause > longest);
+                let too_long = asked.is_some() || dry >= longest;
+                return if too_long {
+                    self.stop_tenant(id, StopCause::MaxPause, too_long_words(asked, dry, longest))
+                } else {
+                    None
+                };
             }
             Verdict::Unauthorized => {
                 lane.replied(began, now, false);
-                let hopeless = tenant.token_refused(exchange.answer.token);
-                return hopeless
-                    .then(|| refusal(exchange))
-                    .and_then(|message| self.stop_tenant(index, StopCause::SignIn, message));
+                if tenant.token_refused(exchange.answer.token) {
+                    let message = format!("the service refused a freshly issued token: {}", words(exchange));
+                    return self.stop_tenant(id, StopCause::SignIn, message);
+                }
             }
-            Verdict::Again { reached: Reached::NotSent, .. } => {
-                lane.never_left();
-                return None;
-            }
-            Verdict::Again { reached: Reached::Maybe, .. } => {
-                lane.replied(began, now, false);
-                return None;
-            }
-            verdict @ (Verdict::Settled { .. } | Verdict::Denied { .. } | Verdict::Again { .. }) => {
+            Verdict::NoToken => lane.never_left(),
+            Verdict::Again { reached: Reached::NotSent, .. } => lane.unreachable(began, now),
+            Verdict::Again { reached: Reached::Maybe, .. } => lane.replied(began, now, false),
+            Verdict::Denied { .. } | Verdict::Settled { .. } | Verdict::Again { reached: Reached::Answered, .. } => {
                 lane.replied(began, now, true);
-                tenant.answered(exchange.answer.token, matches!(verdict, Verdict::Denied { .. }));
-                let message = tenant.is_denied_alike().then(|| denial(exchange));
-                return message.and_then(|message| self.stop_tenant(index, StopCause::Permission, message));
+                tenant.answered(exchange.answer.token);
             }
-        };
-        let longest = self.policy.max_pause;
-        let dry = tenant.dry_for(now);
-        let asked = pause > longest;
-        (asked || dry >= longest)
-            .then(|| too_long(asked.then_some(pause), dry, longest))
-            .and_then(|message| self.stop_tenant(index, StopCause::MaxPause, message))
+        }
+        None
     }
 
-    fn stop_tenant(&mut self, lane: usize, cause: StopCause, message: String) -> Option<TenantStop> {
-        let tenant = &mut self.tenants[self.lanes[lane].tenant];
+    /// Stops a lane whose first items were all denied: the app may not do this, whatever else it may do.
+    pub(super) fn close_denied(&mut self) -> Vec<TenantStop> {
+        let mut stops = Vec::new();
+        for lane in self.lanes.iter_mut().filter(|lane| !lane.stopped && lane.is_denied_alike()) {
+            lane.stopped = true;
+            stops.push(TenantStop {
+                tenant: lane.lane.tenant,
+                service: Some(lane.lane.service),
+                cause: StopCause::Permission,
+                message: format!(
+                    "the service denied this app every one of the first {} items: grant it {} with admin consent",
+                    lane.lane.service,
+                    lane.lane.service.permission()
+                ),
+            });
+        }
+        self.tenant_stops.extend(stops.iter().cloned());
+        stops
+    }
+
+    fn stop_tenant(&mut self, id: TenantId, cause: StopCause, message: String) -> Option<TenantStop> {
+        let tenant = self.tenants.iter_mut().find(|tenant| tenant.id == id)?;
         if std::mem::replace(&mut tenant.stopped, true) {
             return None;
         }
-        let stop = TenantStop { tenant: tenant.id, cause, message };
+        let stop = TenantStop { tenant: id, service: None, cause, message };
         self.tenant_stops.push(stop.clone());
         Some(stop)
     }
@@ -262,7 +313,7 @@ impl Scheduler {
 
     /// Whether anything was left unsent.
     pub(super) fn has_work(&self) -> bool {
-        self.lanes.iter().any(LaneState::has_work)
+        self.lanes.iter().any(|lane| lane.has_work() && !self.is_stopped(lane))
     }
 
     pub(super) fn into_tenant_stops(self) -> Vec<TenantStop> {
@@ -272,7 +323,7 @@ impl Scheduler {
     /// How the run is doing.
     pub(super) fn pulse(&self, now: Moment) -> Pulse {
         let mut pulse = Pulse { in_flight: self.in_flight, ..Pulse::default() };
-        for lane in self.lanes.iter().filter(|lane| lane.left > 0 && !self.tenants[lane.tenant].stopped) {
+        for lane in self.lanes.iter().filter(|lane| lane.left > 0 && !self.is_stopped(lane)) {
             let tenant = &self.tenants[lane.tenant];
             pulse.left += lane.left;
             let pause = lane.paused_until(tenant).saturating_sub(now);
@@ -286,16 +337,9 @@ impl Scheduler {
     }
 }
 
-fn reply(exchange: &Exchange, then: &Then) -> Reply {
+fn reply(exchange: &Exchange, then: Then) -> Reply {
     let answer = &exchange.answer;
-    let reached = match answer.verdict {
-        Verdict::Again { reached, .. } => reached,
-        Verdict::Settled { .. }
-        | Verdict::Denied { .. }
-        | Verdict::Throttled { .. }
-        | Verdict::Unauthorized
-        | Verdict::StopTenant { .. } => Reached::Answered,
-    };
+    let reached = if let Verdict::Again { reached, .. } = answer.verdict { reached } else { Reached::Answered };
     Reply {
         reached,
         sent_at: exchange.sent_at,
@@ -305,7 +349,7 @@ fn reply(exchange: &Exchange, then: &Then) -> Reply {
         message: answer.message.clone(),
         request_id: answer.request_id.clone(),
         approval_code: answer.approval_code.clone(),
-        then: then.clone(),
+        then,
     }
 }
 
@@ -313,15 +357,7 @@ fn words(exchange: &Exchange) -> &str {
     exchange.answer.message.as_deref().unwrap_or("no reason given")
 }
 
-fn refusal(exchange: &Exchange) -> String {
-    format!("the service refused a freshly issued token: {}", words(exchange))
-}
-
-fn denial(exchange: &Exchange) -> String {
-    format!("the service denied this app every one of the first items: {}", words(exchange))
-}
-
-fn too_long(asked: Option<Duration>, dry: Duration, longest: Duration) -> String {
+fn too_long_words(asked: Option<Duration>, dry: Duration, longest: Duration) -> String {
     match asked {
         Some(pause) => format!("the service asked for a pause of {pause:.0?}, longer than --max-pause ({longest:.0?})"),
         None => format!("no request was accepted for {dry:.0?} (--max-pause is {longest:.0?})"),

@@ -39,7 +39,8 @@ pub fn client(policy: &ClientPolicy) -> Result<Client, ClientError> {
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
         .timeout(policy.timeout)
-        .connect_timeout(CONNECT_TIMEOUT.min(policy.timeout))
+        // Shorter than the whole, so that a connection that was never made is known as such.
+        .connect_timeout(CONNECT_TIMEOUT.min(policy.timeout.mul_f64(0.8)))
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(policy.concurrency);
     if let Some(pem) = &policy.ca_pem {

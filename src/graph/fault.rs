@@ -24,6 +24,9 @@ pub(super) struct Fault {
 /// The longest message that goes into a report's cell.
 const MESSAGE_CHARS: usize = 500;
 
+/// The longest code; Graph's are words of a few dozen letters.
+const CODE_CHARS: usize = 100;
+
 /// How deep nested errors are followed; deeper ones were never seen.
 const DEPTH: usize = 8;
 
@@ -71,7 +74,10 @@ impl Fault {
         let phrase = nested.as_ref().and_then(|nested| nested.phrase.clone()).filter(|phrase| !phrase.is_empty());
         let said = nested.as_ref().and_then(|nested| nested.message.as_deref()).unwrap_or(text);
         Self {
-            code: specific(&body.inner, DEPTH).or(outer).map(str::to_owned).or(phrase),
+            code: specific(&body.inner, DEPTH)
+                .or(outer)
+                .or(phrase.as_deref())
+                .map(|code| code.chars().take(CODE_CHARS).collect()),
             message: shorten(said),
             retry_after: nested.as_ref().and_then(|nested| retry_after_field(&nested.retry_after, Some(now))),
             scopes: scopes(said),

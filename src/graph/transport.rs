@@ -12,14 +12,20 @@ use super::root::GraphRoot;
 use super::verdict::{Response, judge, unanswered};
 use crate::auth::{Bearer, TokenError, Tokens, causes, http_date};
 use crate::clock::Clock;
-use crate::exec::{Answer, Order, Transport, Verdict};
-use crate::model::{Body, REMOVED, Reached, StopCause, TenantId, VppOptions};
+use crate::exec::{Answer, NoToken, Order, Transport, Verdict};
+use crate::model::{Body, REMOVED, Reached, TenantId, VppOptions};
+
+/// Added to a wait for a token: the keeper measures it by a clock of its own.
+const KEEPERS_MARGIN: Duration = Duration::from_millis(10);
 
 /// Largest error body read, in bytes; Graph's are a few thousand.
 const LARGEST_BODY: usize = 64 * 1024;
 
 /// Where bearers come from.
 pub trait TokenSource: Send + Sync + 'static {
+    /// Whether a bearer is there that is valid now.
+    fn is_ready(&self, tenant: TenantId) -> bool;
+
     /// A bearer that is valid now.
     fn token(&self, tenant: TenantId) -> impl Future<Output = Result<Bearer, TokenError>> + Send;
 
@@ -28,6 +34,10 @@ pub trait TokenSource: Send + Sync + 'static {
 }
 
 impl TokenSource for Tokens {
+    fn is_ready(&self, tenant: TenantId) -> bool {
+        self.is_ready(tenant)
+    }
+
     async fn token(&self, tenant: TenantId) -> Result<Bearer, TokenError> {
         self.token(tenant).await
     }
@@ -72,6 +82,23 @@ impl<S: TokenSource> Graph<S> {
 }
 
 impl<S: TokenSource> Transport for Graph<S> {
+    fn is_ready(&self, tenant: TenantId) -> bool {
+        self.tokens.is_ready(tenant)
+    }
+
+    async fn sign_in(&self, tenant: TenantId) -> Result<(), NoToken> {
+        self.tokens.token(tenant).await.map(drop).map_err(|error| {
+            let message = format!("failed to {error}");
+            match error {
+                // A moment more than asked, so that the keeper's own wait is over when we come back.
+                TokenError::Passing { after, .. } => NoToken { message, retry: Some(after.unwrap_or_default() + KEEPERS_MARGIN) },
+                TokenError::Permanent { .. } | TokenError::WrongTenant { .. } | TokenError::OpaqueToken { .. } => {
+                    NoToken { message, retry: None }
+                }
+            }
+        })
+    }
+
     async fn send(&self, order: Order) -> Answer {
         let tenant = order.item.tenant;
         let bearer = match self.tokens.token(tenant).await {
@@ -95,7 +122,7 @@ impl<S: TokenSource> Transport for Graph<S> {
             status = answer.http_status,
             request_id = answer.request_id,
             client_request_id = %order.client_request_id,
-            message = answer.message,
+            said = answer.message,
             "answered"
         );
         answer
@@ -156,17 +183,7 @@ fn no_answer(error: reqwest::Error) -> Answer {
     }
 }
 
-/// Without a token nothing was sent.
+/// Without a token nothing was sent; the next sign-in says what that means.
 fn no_token(error: &TokenError) -> Answer {
-    let message = format!("failed to {error}");
-    let verdict = match error {
-        TokenError::Passing { after, .. } => {
-            // A moment more than asked, so that the keeper's own wait is over when we come back.
-            Verdict::Throttled { after: after.map(|after| after + Duration::from_millis(10)), whole_tenant: true }
-        }
-        TokenError::Permanent { .. } | TokenError::WrongTenant { .. } | TokenError::OpaqueToken { .. } => {
-            Verdict::StopTenant { cause: StopCause::SignIn, message: message.clone() }
-        }
-    };
-    Answer { verdict, ..unanswered(Reached::NotSent, message) }
+    Answer { verdict: Verdict::NoToken, ..unanswered(Reached::NotSent, format!("failed to {error}")) }
 }

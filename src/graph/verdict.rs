@@ -49,7 +49,7 @@ fn verdict(response: &Response, fault: &Fault, after: Option<Duration>) -> Verdi
         409 if awaits_approval(fault) => waiting(),
         409 | 423 | 425 => again(Reached::Answered),
         412 if response.approval_code.is_some() => waiting(),
-        429 => Verdict::Throttled { after, whole_tenant: false },
+        429 => Verdict::Throttled { after },
         status @ (400 | 402 | 405 | 406 | 410..=413 | 415 | 416 | 422) => {
             settled(Status::Refused, &format!("the service refused the request ({status})"))
         }
@@ -139,7 +139,7 @@ mod tests {
                 Verdict::Denied { .. } => "denied".to_owned(),
                 Verdict::Throttled { .. } => "throttled".to_owned(),
                 Verdict::Unauthorized => "unauthorized".to_owned(),
-                Verdict::StopTenant { .. } => "stop tenant".to_owned(),
+                Verdict::NoToken => "no token".to_owned(),
             };
             match &mut last {
                 Some((_, to, same)) if *same == verdict => *to = status,
@@ -186,7 +186,7 @@ mod tests {
             ..Response::default()
         };
         let answer = judge(response, Timestamp::UNIX_EPOCH);
-        assert_eq!(answer.verdict, Verdict::Throttled { after: Some(Duration::from_secs(9)), whole_tenant: false });
+        assert_eq!(answer.verdict, Verdict::Throttled { after: Some(Duration::from_secs(9)) });
     }
 
     #[test]

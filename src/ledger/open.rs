@@ -46,29 +46,40 @@ impl Ledger {
         &self.path
     }
 
+    /// Refuses files of others before anything in them changes; sets the connection up; makes the tables of a new file.
+    /// Each step is a transaction, because another process may be making the same file at this moment.
     fn claim(&self) -> Result<(), LedgerError> {
-        let pragma = |name: &str| self.db.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
-        let (application, version) = (self.sql("open", pragma("application_id"))?, self.sql("open", pragma("user_version"))?);
-        let tables: i64 = self.sql("open", self.db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)))?;
+        self.within("BEGIN", || self.is_new().map(drop))?;
+        self.sql("set up", self.db.execute_batch(SETUP))?;
+        self.within("BEGIN IMMEDIATE", || {
+            if self.is_new()? {
+                let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};");
+                self.sql("create", self.db.execute_batch(CREATE).and_then(|()| self.db.execute_batch(&mark)))?;
+            }
+            // A read-only file or a full disk must show now, not at the first intent.
+            self.sql("write", self.db.execute_batch("CREATE TABLE probe (x); DROP TABLE probe;"))
+        })
+    }
+
+    fn within(&self, begin: &str, work: impl FnOnce() -> Result<(), LedgerError>) -> Result<(), LedgerError> {
+        self.sql("open", self.db.execute_batch(begin))?;
+        let done = work();
+        let end = self.sql("write", self.db.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }));
+        done.and(end)
+    }
+
+    /// Whether the file is empty; an error if it is neither that nor ours.
+    fn is_new(&self) -> Result<bool, LedgerError> {
+        let number = |query: &str| self.sql("open", self.db.query_row(query, [], |row| row.get::<_, i64>(0)));
+        let (application, version) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
+        let tables = number("SELECT count(*) FROM sqlite_schema")?;
         if tables > 0 && application != APPLICATION_ID {
             return Err(LedgerError::Foreign(self.path.clone()));
         }
         if version > VERSION {
             return Err(LedgerError::Newer { path: self.path.clone(), found: version, known: VERSION });
         }
-        self.sql("set up", self.db.execute_batch(SETUP))?;
-        if tables == 0 {
-            let create = format!(
-                "BEGIN IMMEDIATE; {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;",
-                CREATE
-                    .replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS")
-                    .replace("CREATE INDEX", "CREATE INDEX IF NOT EXISTS"),
-            );
-            self.sql("create", self.db.execute_batch(&create))?;
-        }
-        // A read-only file or a full disk must show now, not at the first intent.
-        let probe = "BEGIN IMMEDIATE; CREATE TABLE probe (x); DROP TABLE probe; ROLLBACK;";
-        self.sql("write", self.db.execute_batch(probe))
+        Ok(tables == 0)
     }
 
     /// Names what was being done, and the file, in an error.

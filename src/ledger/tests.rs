@@ -199,7 +199,8 @@ fn files_of_others_and_of_the_future_are_refused_and_left_alone() {
     foreign.execute_batch("CREATE TABLE theirs (x)").unwrap();
     assert!(refused(directory.path()).contains("another program"));
     let tables: i64 = foreign.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
-    assert_eq!(tables, 1);
+    let mode: String = foreign.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!((tables, mode.as_str()), (1, "delete"));
 
     let directory = tempfile::tempdir().unwrap();
     Ledger::open(directory.path()).unwrap().db.execute_batch("PRAGMA user_version = 99").unwrap();
@@ -234,4 +235,16 @@ fn a_tenant_is_held_by_one_run_and_the_other_is_told_whose() {
     TenantLock::take(directory.path(), TenantId(Uuid::nil()), "run b").unwrap();
     drop(held);
     TenantLock::take(directory.path(), TENANT, "run b").unwrap();
+}
+
+#[test]
+fn many_may_make_the_ledger_at_the_same_moment() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(|| Ledger::open(path).map(drop))).collect();
+        for one in all {
+            one.join().unwrap().unwrap();
+        }
+    });
 }

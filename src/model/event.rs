@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ItemNo, Stamp, Status, TenantId};
+use super::{ItemNo, Service, Stamp, Status, TenantId};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,6 +109,9 @@ pub enum Then {
 pub struct TenantStop {
     /// The tenant.
     pub tenant: TenantId,
+    /// Only this service of it; none: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
     /// What kind of reason.
     pub cause: StopCause,
     /// The reason in words.

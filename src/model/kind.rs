@@ -153,6 +153,11 @@ impl fmt::Display for Kind {
 impl Service {
     /// Every service with a quota of its own.
     pub const ALL: [Self; 2] = [Self::Android, Self::Vpp];
+
+    /// The application permission that its actions' pages name.
+    pub fn permission(self) -> &'static str {
+        Kind::ALL.into_iter().find(|kind| kind.facts().service == self).map_or("", |kind| kind.facts().permission)
+    }
 }
 
 impl fmt::Display for Service {

@@ -1,4 +1,4 @@
-//! A limit as a number or as a share: `25` or `25%`.
+//! A limit as a number or as a share, `25` or `25%`; and bounds that may hold one of each.
 
 use std::str::FromStr;
 
@@ -11,15 +11,37 @@ pub enum Limit {
     Percent(f64),
 }
 
-impl Limit {
-    /// The tighter of two: of two numbers or two shares the smaller; of one each, the later one.
-    #[must_use]
-    pub fn tighter(self, later: Self) -> Self {
-        match (self, later) {
-            (Self::Count(a), Self::Count(b)) => Self::Count(a.min(b)),
-            (Self::Percent(a), Self::Percent(b)) => Self::Percent(a.min(b)),
-            (Self::Count(_), Self::Percent(_)) | (Self::Percent(_), Self::Count(_)) => later,
+/// A number, a share, both or neither: whichever is reached first counts.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Bounds {
+    /// So many.
+    pub count: Option<u64>,
+    /// So many of a hundred.
+    pub percent: Option<f64>,
+}
+
+impl From<Limit> for Bounds {
+    fn from(limit: Limit) -> Self {
+        match limit {
+            Limit::Count(count) => Self { count: Some(count), percent: None },
+            Limit::Percent(percent) => Self { count: None, percent: Some(percent) },
         }
+    }
+}
+
+impl Bounds {
+    /// Both bounds at once: of two numbers and of two shares the smaller.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let smaller = |a: Option<f64>, b: Option<f64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let count = match (self.count, other.count) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Self { count, percent: smaller(self.percent, other.percent) }
     }
 }
 
@@ -37,6 +59,13 @@ impl FromStr for Limit {
     }
 }
 
+impl FromStr for Bounds {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse::<Limit>().map(Self::from)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +77,14 @@ mod tests {
         for text in ["", "-1", "101%", "x", "nan%", "1e3"] {
             assert!(text.parse::<Limit>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn two_bounds_hold_at_once() {
+        let count = Bounds::from(Limit::Count(3));
+        let share = Bounds::from(Limit::Percent(50.0));
+        assert_eq!(count.and(share), Bounds { count: Some(3), percent: Some(50.0) });
+        assert_eq!(count.and(Limit::Count(2).into()).count, Some(2));
+        assert_eq!(share.and(Limit::Percent(80.0).into()).percent, Some(50.0));
     }
 }

@@ -19,7 +19,7 @@ pub use event::{Event, Reached, Reply, StopCause, StoppedBy, TenantStop, Then, W
 pub use id::{NotAGuid, ObjectId, TenantId};
 pub use item::{Item, ItemNo, Lane, VppOptions, Work};
 pub use kind::{Body, Kind, KindFacts, Service};
-pub use limit::Limit;
+pub use limit::{Bounds, Limit};
 pub use progress::{IllegalEvent, Phase, Progress};
 pub use report::{LEFT_OUT, REMOVED, RESULT_COLUMNS, guard, is_result_column, is_secret_column, unguard};
 pub use row::{Disposition, PlannedRow, Row, RunHeader, RunState, SourceRow, TenantRow};

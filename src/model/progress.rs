@@ -29,6 +29,8 @@ pub struct Progress {
     pub throttled: u32,
     /// When the first request left that may have reached the service.
     pub sent_at: Option<Stamp>,
+    /// When the request was about to leave of which nothing was heard yet.
+    pub intended_at: Option<Stamp>,
     /// When it was settled, or last heard of.
     pub finished_at: Option<Stamp>,
     /// Of the last answer.
@@ -63,9 +65,13 @@ impl Progress {
         match (&event.what, self.phase) {
             (What::Intent { client_request_id }, Phase::Ready) => {
                 self.client_request_id = Some(*client_request_id);
+                self.intended_at = Some(event.at);
                 self.phase = Phase::InFlight;
             }
-            (What::Released, Phase::InFlight) => self.phase = Phase::Ready,
+            (What::Released, Phase::InFlight) => {
+                self.intended_at = None;
+                self.phase = Phase::Ready;
+            }
             (What::Reply(reply), Phase::InFlight) => self.take(reply, event.at),
             (What::Settled { status, reason }, Phase::Ready | Phase::InFlight | Phase::InDoubt) => {
                 self.settle(*status, reason, event.at);
@@ -84,7 +90,18 @@ impl Progress {
         }
     }
 
+    /// When the first request left that may have reached the service, as far as is known.
+    pub fn first_sent_at(&self) -> Option<Stamp> {
+        self.sent_at.or(self.intended_at)
+    }
+
+    /// Requests that left, the throttled ones aside; one of which nothing was heard is among them.
+    pub fn requests(&self) -> u32 {
+        self.attempts + u32::from(self.intended_at.is_some())
+    }
+
     fn take(&mut self, reply: &Reply, at: Stamp) {
+        self.intended_at = None;
         match reply.then {
             Then::Throttled => self.throttled += 1,
             Then::Settled { .. } | Then::Again | Then::Look => self.attempts += 1,
@@ -165,7 +182,8 @@ mod tests {
     fn an_intent_without_a_reply_is_unknown_and_cannot_be_sent_again() {
         let mut progress = Progress::default();
         progress.apply(&event(What::Intent { client_request_id: Uuid::nil() })).unwrap();
-        assert_eq!(progress.status(), Status::Unknown);
+        assert_eq!((progress.status(), progress.requests()), (Status::Unknown, 1));
+        assert_eq!(progress.first_sent_at(), Some(Stamp(9)));
         assert!(progress.apply(&event(What::Intent { client_request_id: Uuid::nil() })).is_err());
     }
 

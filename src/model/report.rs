@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use super::Kind;
 
-/// Stands in [`SourceRow::columns`] for a column that is left out of the report. No list can hold a NUL.
+/// Stands in [`super::SourceRow::columns`] for a column that is left out of the report. No list can hold a NUL.
 pub const LEFT_OUT: &str = "\0";
 
 /// What a report adds to each row, in the contract's order (§6).

@@ -155,7 +155,9 @@ impl RunHeader {
 
     fn why_not_attempted(&self, row: &Row) -> &str {
         let tenant = row.tenant.and_then(|index| self.tenants.get(index as usize)).map(|tenant| tenant.id);
-        let stop = self.tenant_stops.iter().find(|stop| Some(stop.tenant) == tenant);
+        let service = row.kind.map(|kind| kind.facts().service);
+        let concerns = |stop: &&TenantStop| Some(stop.tenant) == tenant && (stop.service.is_none() || stop.service == service);
+        let stop = self.tenant_stops.iter().find(concerns);
         match (stop, self.stopped_by, self.state) {
             (Some(stop), _, _) => &stop.message,
             (None, Some(by), _) => by.reason(),

@@ -1,6 +1,6 @@
 //! Guards: judged over facts before the first write. Each refusal has its figures and the flag that would allow it. Pure.
 
-use crate::model::Limit;
+use crate::model::Bounds;
 
 /// What the guards are judged over.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub struct Facts {
 #[derive(Debug, Clone, Copy)]
 pub struct Guards {
     /// More than this are not sent.
-    pub max_items: Option<Limit>,
+    pub max_items: Bounds,
     /// A protected id refuses the run instead of being skipped.
     pub refuse_protected: bool,
 }
@@ -42,15 +42,17 @@ pub fn guard(facts: &Facts, guards: &Guards) -> Result<(), Refusal> {
         )));
     }
     let items = facts.to_send;
-    match guards.max_items {
-        Some(Limit::Count(most)) if items > most => Err(too_many(items, most, "")),
+    if let Some(share) = guards.max_items.percent {
+        return Err(Refusal(format!(
+            "--max-items {share}% is a share of what the tenant has, and the tenant's list was not read: give a number"
+        )));
+    }
+    match guards.max_items.count {
+        Some(most) if items > most => Err(too_many(items, most, "")),
         None if !facts.can_ask && items > UNATTENDED_MAX_ITEMS => {
             Err(too_many(items, UNATTENDED_MAX_ITEMS, " (the default where nobody can be asked)"))
         }
-        Some(Limit::Percent(share)) => Err(Refusal(format!(
-            "--max-items {share}% is a share of what the tenant has, and the tenant's list was not read: give a number"
-        ))),
-        Some(Limit::Count(_)) | None => Ok(()),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -61,34 +63,35 @@ fn too_many(items: u64, most: u64, note: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Limit;
 
-    fn ask(to_send: u64, max_items: Option<Limit>, can_ask: bool) -> bool {
+    fn ask(to_send: u64, max_items: impl Into<Bounds>, can_ask: bool) -> bool {
         let facts = Facts { to_send, protected: 0, can_ask };
-        guard(&facts, &Guards { max_items, refuse_protected: false }).is_ok()
+        guard(&facts, &Guards { max_items: max_items.into(), refuse_protected: false }).is_ok()
     }
 
     #[test]
     fn a_number_allows_itself_and_not_one_more() {
-        assert!(ask(7, Some(Limit::Count(7)), true));
-        assert!(!ask(8, Some(Limit::Count(7)), true));
+        assert!(ask(7, Limit::Count(7), true));
+        assert!(!ask(8, Limit::Count(7), true));
     }
 
     #[test]
     fn a_hundred_is_the_default_only_where_nobody_can_be_asked() {
-        assert!(ask(100, None, false));
-        assert!(!ask(101, None, false));
-        assert!(ask(101, None, true));
+        assert!(ask(100, Bounds::default(), false));
+        assert!(!ask(101, Bounds::default(), false));
+        assert!(ask(101, Bounds::default(), true));
     }
 
     #[test]
     fn a_share_without_a_readable_list_refuses() {
-        assert!(!ask(1, Some(Limit::Percent(50.0)), true));
+        assert!(!ask(1, Limit::Percent(50.0), true));
     }
 
     #[test]
     fn protected_ids_refuse_only_where_that_was_asked_for() {
         let facts = Facts { to_send: 1, protected: 1, can_ask: true };
-        assert!(guard(&facts, &Guards { max_items: None, refuse_protected: false }).is_ok());
-        assert!(guard(&facts, &Guards { max_items: None, refuse_protected: true }).is_err());
+        assert!(guard(&facts, &Guards { max_items: Bounds::default(), refuse_protected: false }).is_ok());
+        assert!(guard(&facts, &Guards { max_items: Bounds::default(), refuse_protected: true }).is_err());
     }
 }

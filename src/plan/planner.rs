@@ -80,21 +80,20 @@ impl Planner {
             return None;
         }
         let place = entry.place;
-        match self.understand(&entry, defaults, tenants).and_then(|row| self.place_of(row, place)) {
-            Ok((row, disposition)) => {
-                if self.policy.only_tenant.is_some_and(|only| only != row.tenant) {
-                    return None;
-                }
-                Some(PlannedRow {
-                    place,
-                    tenant: Some(row.tenant),
-                    kind: Some(row.kind),
-                    id: Some(row.id),
-                    options: row.options,
-                    cells: entry.cells,
-                    disposition,
-                })
-            }
+        let understood = match self.understand(&entry, defaults, tenants) {
+            Ok(row) if self.policy.only_tenant.is_some_and(|only| only != row.tenant) => return None,
+            understood => understood,
+        };
+        match understood.and_then(|row| self.place_of(row, place)) {
+            Ok((row, disposition)) => Some(PlannedRow {
+                place,
+                tenant: Some(row.tenant),
+                kind: Some(row.kind),
+                id: Some(row.id),
+                options: row.options,
+                cells: entry.cells,
+                disposition,
+            }),
             Err(reason) => self.reject(entry, reason),
         }
     }
@@ -108,11 +107,6 @@ impl Planner {
     /// How many rows name a protected id.
     pub const fn protected(&self) -> u64 {
         self.protected
-    }
-
-    /// The lists, as they were made known.
-    pub fn sources(&self) -> &[Source] {
-        &self.sources
     }
 
     fn is_wanted(&mut self, entry: &Entry) -> bool {

@@ -29,7 +29,8 @@ pub fn prepare(dir: &Path) -> Result<(), ReportError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir).map_err(|cause| ReportError::new("create the report folder", dir, cause))?;
-    let mut proof = Draft::create(dir, "proof", "prepare")?;
+    // A name of its own: two runs may begin at the same moment.
+    let mut proof = Draft::create(dir, "proof", &uuid::Uuid::new_v4().simple().to_string())?;
     proof
         .write_all(b"x")
         .and_then(|()| proof.file.flush())

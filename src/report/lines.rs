@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn a_stopped_tenant_and_the_end_are_told_at_once() {
-        let stop = TenantStop { tenant: tenants()[1].id, cause: StopCause::SignIn, message: "bad\u{1b}[2Jsecret".into() };
+        let stop =
+            TenantStop { tenant: tenants()[1].id, service: None, cause: StopCause::SignIn, message: "bad\u{1b}[2Jsecret".into() };
         let ended = What::Ended { stopped_by: Some(StoppedBy::Breaker) };
         let lines = play(1000, [(0, What::TenantStopped(stop), None), (1, revoked(), None), (2, ended, None)]);
         let end = "04:14:55Z 1/1000 done, 1 ok, 0 failed, 0 unknown, stopped (breaker)";

@@ -66,7 +66,7 @@ const fn meaning(status: Status) -> &'static str {
         Status::Failed => "tried, and shown not to be revoked",
         Status::Unknown => "sent; may or may not have had an effect",
         Status::AwaitingApproval => "waits for a second administrator",
-        Status::NotAttempted => "its turn did not come; nothing was sent",
+        Status::NotAttempted => "the run ended before its turn; it had no effect",
         Status::Skipped => "protected, a duplicate, or done recently",
         Status::Invalid => "the row could not be used",
     }
@@ -219,7 +219,7 @@ mod tests {
         let mut header = header();
         header.stopped_by = Some(StoppedBy::Interrupted);
         let message = "AADSTS7000215: invalid client secret\u{1b}[2J provided".to_owned();
-        header.tenant_stops = vec![TenantStop { tenant: tenants()[1].id, cause: StopCause::SignIn, message }];
+        header.tenant_stops = vec![TenantStop { tenant: tenants()[1].id, service: None, cause: StopCause::SignIn, message }];
         let mut row = row(2, Status::Revoked, &[]);
         row.progress = crate::model::Progress::default();
         row.tenant = Some(1);
@@ -227,7 +227,7 @@ mod tests {
         retire-kiosks, run 20261122-0414-ab12
         1 of 1 items are not done, after 6m 41s
 
-                1  not_attempted      its turn did not come; nothing was sent
+                1  not_attempted      the run ended before its turn; it had no effect
 
         why
                 1  not_attempted

@@ -50,6 +50,31 @@ fn a_signal_during_a_long_pause_ends_the_run_at_once() {
 }
 
 #[test]
+fn a_signal_during_the_sign_in_interrupts_the_run_before_its_first_request() {
+    for signal in ["INT", "TERM", "HUP"] {
+        let home = Home::signed_in().file("list.csv", devices(3));
+        let stub = Stub::withholding_tokens();
+        let process = home.start(&format!("run list.csv {}", stub.flags()));
+        stub.wait_for_token_request();
+        process.signal(signal);
+        home.left(process).exits(130).counts_are(&[("not_attempted", 3)]);
+        assert_eq!(stub.posts().len(), 0);
+    }
+}
+
+#[test]
+fn a_signal_while_the_lists_are_read_leaves_no_run_behind() {
+    let home = Home::signed_in().file("list.csv", "tenant,kind,id\ncontoso.com,afw,9ceb2f92-2f92-9ceb-922f-eb9c922feb9c\n");
+    // The question which tenant a domain is stays open.
+    let stub = Stub::start(|_| Reply::Hold);
+    let process = home.start(&format!("run list.csv {}", stub.flags()));
+    stub.wait_for_posts(1);
+    process.signal("TERM");
+    home.left(process).exits(130).has_no_report();
+    assert_eq!(home.run("runs").exits(0).stdout, "");
+}
+
+#[test]
 fn a_killed_run_can_still_be_reported() {
     let home = Home::signed_in();
     let (stub, process) = held(&home);

@@ -79,7 +79,10 @@ const EFFECTS: &[Effect] = &[
         shows: &["std::net", "tokio::net"],
         places: &[("auth/base_url.rs", "is an address loopback"), ("sim/server.rs", "listens on loopback")],
     },
-    Effect { shows: &["thread::spawn", "thread::Builder"], places: &[("ledger/journal.rs", "the one writer")] },
+    Effect {
+        shows: &["thread::spawn", "thread::Builder"],
+        places: &[("ledger/journal.rs", "the one writer"), ("cli/consent.rs", "waits for the answer, which a signal must not")],
+    },
     Effect {
         shows: &["Mutex", "RwLock"],
         places: &[("auth", "one token per tenant for many callers"), ("sim", "one service behind many connections")],

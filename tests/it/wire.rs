@@ -171,9 +171,10 @@ fn an_answer_that_breaks_off_or_is_no_http_is_in_doubt_and_not_tried_again() {
 
 #[test]
 fn a_204_whose_connection_breaks_is_a_204() {
+    // One item: another could meet the connection while it is being closed, and be rightly in doubt.
     let stub = Stub::start(|_| Reply::Last(b"HTTP/1.1 204 No Content\r\nrequest-id: r\r\n\r\n".to_vec()));
-    let home = Home::signed_in().file("list.csv", devices(2));
-    home.run(&format!("run list.csv {}", stub.flags())).exits(0).counts_are(&[("accepted", 2)]);
+    let home = Home::signed_in().file("list.csv", devices(1));
+    home.run(&format!("run list.csv {}", stub.flags())).exits(0).counts_are(&[("accepted", 1)]);
 }
 
 #[test]

@@ -60,7 +60,7 @@ async fn after_a_pause_one_request_tests_the_water() {
 #[tokio::test(start_paused = true)]
 async fn without_a_wish_the_pause_grows() {
     let outcome = Rig::of(1).run(|_, nth| {
-        let silent = Verdict::Throttled { after: None, whole_tenant: false };
+        let silent = Verdict::Throttled { after: None };
         (LATENCY, if nth <= 4 { silent } else { yes() })
     });
     let outcome = outcome.await;
@@ -104,8 +104,46 @@ async fn a_waiting_retry_holds_no_slot() {
     let mut rig = Rig::of(30);
     rig.policy.concurrency = 1.try_into().unwrap();
     let outcome =
-        rig.run(|order, nth| (LATENCY, if order.item.no.0 == 1 && nth <= 3 { again(Reached::NotSent) } else { yes() })).await;
+        rig.run(|order, nth| (LATENCY, if order.item.no.0 == 1 && nth <= 3 { again(Reached::Answered) } else { yes() })).await;
     assert_eq!(outcome.count(Status::Accepted), 30);
     let others = outcome.seen.iter().filter(|seen| seen.item.no.0 != 1).map(|seen| seen.until).max().unwrap();
     assert!(others < Duration::from_secs(6), "{others:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_makes_all_wait_and_does_not_use_up_every_item() {
+    let back = Duration::from_secs(10);
+    let outcome = Rig::of(200).run_by_time(move |at| if at < back { again(Reached::NotSent) } else { yes() }).await;
+    assert_eq!(outcome.count(Status::Accepted), 200);
+    let in_vain = outcome.seen.iter().filter(|seen| seen.at < back).count();
+    assert!(in_vain <= 5 * 16, "{in_vain}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_straggler_does_not_hold_back_what_comes_after_a_pause() {
+    let outcome = Rig::of(10).run(|order, nth| match (order.item.no.0, nth) {
+        (1, _) => (Duration::from_secs(25), yes()),
+        (2, 1) => (LATENCY, later(1)),
+        _ => (LATENCY, yes()),
+    });
+    let outcome = outcome.await;
+    let others = outcome.seen.iter().filter(|seen| seen.item.no.0 != 1).map(|seen| seen.until).max().unwrap();
+    assert!(others < Duration::from_secs(5), "{others:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_takes_long_lets_nothing_slip_into_a_pause() {
+    let mut rig = Rig::of(20);
+    rig.add(1, 0, Kind::VppToken);
+    // The first token comes at once; it is refused; the second takes a while, and meanwhile a long pause begins.
+    let outcome = rig.run(|order, nth| match (order.item.no.0, nth) {
+        (1, 1) => (LATENCY, Verdict::Unauthorized),
+        (2, 1) => (2 * LATENCY, later(30)),
+        _ => (LATENCY, yes()),
+    });
+    let outcome = outcome.await;
+    let told_at = outcome.seen.iter().find(|seen| seen.item.no.0 == 2).unwrap().until;
+    let android = outcome.seen.iter().filter(|seen| seen.item.kind == Kind::AndroidDeviceOwner);
+    assert_eq!(android.filter(|seen| seen.at > told_at && seen.at < told_at + Duration::from_secs(30)).count(), 0);
+    assert_eq!(outcome.count(Status::Accepted), 21);
 }

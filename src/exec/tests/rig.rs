@@ -10,14 +10,20 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Moment};
 use crate::exec::{
-    Answer, Ended, Journal, JournalError, Observer, Order, Policy, Pulse, Quota, Run, Stop, Transport, Verdict, run,
+    Answer, Ended, Journal, JournalError, NoToken, Observer, Order, Policy, Pulse, Quota, Run, Stop, Transport, Verdict, run,
 };
 use crate::model::{
-    Event, Item, ItemNo, Kind, Lane, ObjectId, Progress, Reached, Service, Status, TenantId, VppOptions, What, Work,
+    Bounds, Event, Item, ItemNo, Kind, Lane, ObjectId, Progress, Reached, Service, Status, TenantId, VppOptions, What, Work,
 };
 
 /// What the scripted service does with the `nth` request for an item: how long it takes, and what it says.
 pub(super) type Script = Box<dyn Fn(&Order, u32) -> (Duration, Verdict) + Send + Sync>;
+
+/// What the place that issues tokens says to the `nth` request.
+pub(super) type SignIn = Box<dyn Fn(TenantId, u64) -> Result<(), NoToken> + Send + Sync>;
+
+/// How long a token takes.
+pub(super) const TOKEN_LATENCY: Duration = Duration::from_millis(300);
 
 /// A request as the service saw it.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +38,10 @@ struct Scripted {
     counts: Vec<AtomicU32>,
     seen: mpsc::Sender<Seen>,
     intents: Arc<Durable>,
-    /// The number of the token that is valid now; a refused one is replaced once for everybody.
+    /// The number of the token that is valid now, zero while there is none; a refused one is replaced once for everybody.
     token: AtomicU64,
+    tokens: AtomicU64,
+    sign_in: SignIn,
     clock: Clock,
 }
 
@@ -70,6 +78,16 @@ mod ids {
 }
 
 impl Transport for Scripted {
+    fn is_ready(&self, _: TenantId) -> bool {
+        self.token.load(Ordering::SeqCst) > 0
+    }
+
+    async fn sign_in(&self, tenant: TenantId) -> Result<(), NoToken> {
+        tokio::time::sleep(TOKEN_LATENCY).await;
+        let nth = self.tokens.fetch_add(1, Ordering::SeqCst) + 1;
+        (self.sign_in)(tenant, nth).inspect(|()| self.token.store(nth, Ordering::SeqCst))
+    }
+
     async fn send(&self, order: Order) -> Answer {
         assert!(self.intents.0.has(order.client_request_id), "a request left before its intent was durable");
         let at = self.clock.now();
@@ -78,7 +96,7 @@ impl Transport for Scripted {
         let (latency, verdict) = (self.script)(&order, nth);
         tokio::time::sleep(latency).await;
         if verdict == Verdict::Unauthorized {
-            let _ = self.token.compare_exchange(token, token + 1, Ordering::SeqCst, Ordering::SeqCst);
+            let _ = self.token.compare_exchange(token, 0, Ordering::SeqCst, Ordering::SeqCst);
         }
         self.seen.send(Seen { item: order.item, at, until: self.clock.now() }).unwrap();
         Answer { token: Some(token), ..answer(verdict) }
@@ -135,6 +153,7 @@ pub(super) struct Rig {
     pub(super) items: Vec<Item>,
     pub(super) commits: usize,
     pub(super) stops: Vec<(Duration, Stop)>,
+    pub(super) sign_in: SignIn,
 }
 
 /// What became of it.
@@ -158,11 +177,12 @@ impl Rig {
                 max_attempts: 5.try_into().unwrap(),
                 max_pause: Duration::from_mins(30),
                 deadline: None,
-                max_fail: None,
+                max_fail: Bounds::default(),
             },
             items: Vec::new(),
             commits: usize::MAX,
             stops: Vec::new(),
+            sign_in: Box::new(|_, _| Ok(())),
         };
         rig.add(count, 0, Kind::AndroidDeviceOwner);
         rig
@@ -194,15 +214,29 @@ impl Rig {
         lanes
     }
 
+    /// Runs it against a service whose answers depend on the time alone.
+    pub(super) async fn run_by_time(self, script: impl Fn(Moment) -> Verdict + Send + Sync + 'static) -> Outcome {
+        let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
+        self.run(move |_, _| (LATENCY, script(clock.now()))).await
+    }
+
     /// Runs it against a script.
     pub(super) async fn run(self, script: impl Fn(&Order, u32) -> (Duration, Verdict) + Send + Sync + 'static) -> Outcome {
         let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
         let (seen, log) = mpsc::channel();
         let durable = Arc::new(Durable::default());
         let counts = (0..=self.items.len()).map(|_| AtomicU32::new(0)).collect();
-        let transport =
-            Scripted { script: Box::new(script), counts, seen, intents: Arc::clone(&durable), token: AtomicU64::new(1), clock };
         let lanes = self.lanes();
+        let transport = Scripted {
+            script: Box::new(script),
+            counts,
+            seen,
+            intents: Arc::clone(&durable),
+            token: AtomicU64::new(0),
+            tokens: AtomicU64::new(0),
+            sign_in: self.sign_in,
+            clock,
+        };
         let mut journal = Memory { items: self.items, events: Vec::new(), durable, commits_left: self.commits };
         let mut observer = Audience::default();
         let (stop, stopped) = watch::channel(Stop::Run);
@@ -270,5 +304,5 @@ pub(super) fn again(reached: Reached) -> Verdict {
 }
 
 pub(super) fn later(seconds: u64) -> Verdict {
-    Verdict::Throttled { after: Some(Duration::from_secs(seconds)), whole_tenant: false }
+    Verdict::Throttled { after: Some(Duration::from_secs(seconds)) }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::rig::{LATENCY, Rig, again, no, yes};
-use crate::exec::Verdict;
-use crate::model::{Kind, Limit, Phase, Reached, Status, StopCause, StoppedBy};
+use crate::exec::{NoToken, Verdict};
+use crate::model::{Kind, Limit, Reached, Service, Status, StopCause, StoppedBy};
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_never_left_is_simply_retried_until_the_attempts_are_used_up() {
@@ -23,6 +23,20 @@ async fn a_request_that_may_have_had_its_effect_is_never_repeated() {
     assert_eq!(outcome.count(Status::Unknown), 10);
     assert_eq!(outcome.seen.len(), 10);
     assert!(outcome.progress.iter().all(|progress| progress.reason.contains("not repeated")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_and_then_no_connection_is_unknown_and_not_failed() {
+    let outcome = Rig::of(1).run(|_, nth| (LATENCY, again(if nth == 1 { Reached::Answered } else { Reached::NotSent }))).await;
+    assert_eq!(outcome.count(Status::Unknown), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_has_just_expired_is_no_fault_of_the_items() {
+    let mut rig = Rig::of(5);
+    rig.policy.max_attempts = 1.try_into().unwrap();
+    let outcome = rig.run(|_, nth| (LATENCY, if nth == 1 { Verdict::Unauthorized } else { yes() })).await;
+    assert_eq!(outcome.count(Status::Accepted), 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -80,13 +94,34 @@ async fn two_fresh_tokens_refused_in_a_row_stop_the_tenant_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tenant_without_a_token_is_stopped_and_its_items_were_not_sent() {
-    let outcome =
-        Rig::of(30).run(|_, _| (LATENCY, Verdict::StopTenant { cause: StopCause::SignIn, message: "wrong secret".to_owned() }));
-    let outcome = outcome.await;
+async fn a_tenant_without_a_token_is_stopped_and_nothing_was_intended() {
+    let mut rig = Rig::of(30);
+    rig.sign_in = Box::new(|_, _| Err(NoToken { message: "wrong secret".to_owned(), retry: None }));
+    let outcome = rig.run(|_, _| (LATENCY, yes())).await;
     assert_eq!(outcome.count(Status::NotAttempted), 30);
-    assert_eq!(outcome.ended.tenant_stops.len(), 1);
-    assert!(outcome.progress.iter().all(|progress| progress.phase == Phase::Ready && progress.attempts == 0));
+    let stops: Vec<(StopCause, &str)> =
+        outcome.ended.tenant_stops.iter().map(|stop| (stop.cause, stop.message.as_str())).collect();
+    assert_eq!(stops, [(StopCause::SignIn, "wrong secret")]);
+    assert!(outcome.events.iter().all(|event| event.item.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_fails_for_a_while_is_waited_for() {
+    let mut rig = Rig::of(3);
+    let blip = || NoToken { message: "busy".to_owned(), retry: Some(Duration::from_mins(1)) };
+    rig.sign_in = Box::new(move |_, nth| if nth <= 2 { Err(blip()) } else { Ok(()) });
+    let outcome = rig.run(|_, _| (LATENCY, yes())).await;
+    assert_eq!(outcome.count(Status::Accepted), 3);
+    assert_eq!(outcome.took.as_secs() / 60, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_fails_for_too_long_is_told_as_such() {
+    let mut rig = Rig::of(3);
+    rig.sign_in = Box::new(|_, _| Err(NoToken { message: "busy".to_owned(), retry: Some(Duration::from_mins(1)) }));
+    let outcome = rig.run(|_, _| (LATENCY, yes())).await;
+    assert_eq!(outcome.ended.tenant_stops[0].cause, StopCause::SignIn);
+    assert!((30..33).contains(&(outcome.took.as_secs() / 60)), "{:?}", outcome.took);
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,7 +131,22 @@ async fn first_items_that_are_all_denied_stop_the_tenant() {
     rig.policy.concurrency = 1.try_into().unwrap();
     let outcome = rig.run(move |_, _| (LATENCY, denied())).await;
     assert_eq!((outcome.count(Status::Refused), outcome.count(Status::NotAttempted)), (5, 95));
-    assert_eq!(outcome.ended.tenant_stops[0].cause, StopCause::Permission);
+    let stop = &outcome.ended.tenant_stops[0];
+    assert_eq!((stop.cause, stop.service), (StopCause::Permission, Some(Service::Android)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_service_denies_does_not_stop_the_other_nor_open_the_breaker() {
+    let mut rig = Rig::of(40);
+    rig.add(40, 0, Kind::VppToken);
+    rig.policy.max_fail = Limit::Percent(10.0).into();
+    let outcome = rig.run(|order, _| match order.item.kind {
+        Kind::VppToken => (Duration::ZERO, Verdict::Denied { reason: "no scope".to_owned() }),
+        Kind::AndroidForWork | Kind::AndroidDeviceOwner => (LATENCY, yes()),
+    });
+    let outcome = outcome.await;
+    assert_eq!((outcome.count(Status::Accepted), outcome.ended.stopped_by), (40, None));
+    assert_eq!(outcome.ended.tenant_stops[0].service, Some(Service::Vpp));
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +164,7 @@ async fn single_items_that_are_denied_stop_nothing() {
 async fn too_many_failures_open_the_breaker() {
     let mut rig = Rig::of(100);
     rig.policy.concurrency = 1.try_into().unwrap();
-    rig.policy.max_fail = Some(Limit::Count(7));
+    rig.policy.max_fail = Limit::Count(7).into();
     let outcome = rig.run(|_, _| (LATENCY, no())).await;
     assert_eq!(outcome.ended.stopped_by, Some(StoppedBy::Breaker));
     assert_eq!((outcome.count(Status::Refused), outcome.count(Status::NotAttempted)), (7, 93));

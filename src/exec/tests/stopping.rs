@@ -48,7 +48,8 @@ async fn at_the_deadline_nothing_new_is_sent() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_done_before_its_deadline_was_not_stopped_by_it() {
     let mut rig = Rig::of(5);
-    rig.policy.deadline = Some(Duration::from_millis(100));
+    // The token takes 300 ms, and the answers come 150 ms later.
+    rig.policy.deadline = Some(Duration::from_millis(400));
     let outcome = rig.run(|_, _| (LATENCY, yes())).await;
     assert_eq!((outcome.ended.stopped_by, outcome.count(Status::Accepted)), (None, 5));
 }
@@ -96,4 +97,13 @@ async fn what_is_shown_is_what_is_durable() {
     // The last outcomes may have been made durable after the last look.
     assert!(outcome.shown <= outcome.events.len());
     assert_eq!(outcome.count(Status::Accepted), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_bounds_what_is_in_flight_as_well() {
+    let mut rig = Rig::of(2);
+    rig.policy.deadline = Some(Duration::from_secs(10));
+    let outcome = rig.run(|_, _| (Duration::from_secs(95), yes())).await;
+    assert_eq!((outcome.ended.stopped_by, outcome.count(Status::Unknown)), (Some(StoppedBy::Deadline), 2));
+    assert_eq!(outcome.took.as_secs(), 30);
 }

@@ -69,6 +69,7 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    withholds_tokens: bool,
 }
 
 impl Shared {
@@ -93,9 +94,18 @@ pub(crate) struct Stub {
 impl Stub {
     /// Starts one that answers requests to Graph like this.
     pub(crate) fn start(reply: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        Self::with(Shared::default(), reply)
+    }
+
+    /// One that holds every request, those for tokens too.
+    pub(crate) fn withholding_tokens() -> Self {
+        Self::with(Shared { withholds_tokens: true, ..Shared::default() }, |_| Reply::Hold)
+    }
+
+    fn with(shared: Shared, reply: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(shared);
         let (ours, reply) = (Arc::clone(&shared), Arc::new(reply));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -143,6 +153,11 @@ impl Stub {
         self.shared.wait(|state| state.seen.iter().filter(|seen| !is_token(seen)).count() >= count);
     }
 
+    /// Waits until a token was asked for.
+    pub(crate) fn wait_for_token_request(&self) {
+        self.shared.wait(|state| state.seen.iter().any(is_token));
+    }
+
     /// Lets held requests be answered.
     pub(crate) fn release(&self) {
         self.shared.change(|state| state.released = true);
@@ -153,7 +168,7 @@ fn serve(mut stream: TcpStream, shared: &Shared, reply: &(impl Fn(&Seen) -> Repl
     let mut reader = BufReader::new(stream.try_clone()?);
     while let Some(seen) = read(&mut reader)? {
         shared.change(|state| state.seen.push(seen.clone()));
-        let reply = if is_token(&seen) { issue(&jwt(TENANT)) } else { reply(&seen) };
+        let reply = if is_token(&seen) && !shared.withholds_tokens { issue(&jwt(TENANT)) } else { reply(&seen) };
         let bytes = match reply {
             Reply::Bytes(bytes) => bytes,
             Reply::Last(bytes) => return stream.write_all(&bytes),
