@@ -100,7 +100,6 @@ pub(super) struct LaneState {
     window: Option<Window>,
     in_flight: usize,
     paused_until: Moment,
-    paused_at: Moment,
     throttles: u32,
     /// Rounds of requests in a row that did not even get a connection.
     unreachable: u32,
@@ -158,7 +157,6 @@ impl LaneState {
             window,
             in_flight: 0,
             paused_until: Moment::ZERO,
-            paused_at: Moment::ZERO,
             throttles: 0,
             unreachable: 0,
             ramp: Ramp::Open,
@@ -231,9 +229,8 @@ impl LaneState {
     /// No connection was to be had: all wait, a little longer each time, so that an outage does not use up every item.
     pub(super) fn unreachable(&mut self, sent_at: Moment, now: Moment) {
         self.never_left();
-        if sent_at >= self.paused_at {
-            self.paused_at = now;
-            self.paused_until = self.paused_until.max(now + RETRY.delay(self.unreachable));
+        if self.is_news(sent_at) {
+            self.paused_until = now + RETRY.delay(self.unreachable);
             self.unreachable += 1;
         }
     }
@@ -244,8 +241,8 @@ impl LaneState {
         if let Some(window) = &mut self.window {
             window.replied(now, accepted);
         }
-        if sent_at < self.paused_at {
-            return; // sent before the pause: it says nothing about what came after
+        if !self.is_news(sent_at) {
+            return;
         }
         self.probe_is_back();
         self.unreachable = 0;
@@ -253,6 +250,17 @@ impl LaneState {
             self.ramp = Ramp::Open;
             self.throttles = 0;
         }
+    }
+
+    /// Whether a request was sent after the last pause. Nothing goes during one, so whatever was sent before its end
+    /// was under way when it began: a volley is one lesson, not many.
+    fn is_news(&self, sent_at: Moment) -> bool {
+        sent_at >= self.paused_until
+    }
+
+    /// Whether the last that was heard of the service is that it cannot be reached.
+    pub(super) const fn is_unreachable(&self) -> bool {
+        self.unreachable > 0
     }
 
     fn probe_is_back(&mut self) {
@@ -287,18 +295,14 @@ impl LaneState {
         if let Some(window) = &mut self.window {
             window.throttled(now, sent_at);
         }
+        let is_news = self.is_news(sent_at);
         self.replied(sent_at, now, false);
-        // A volley that was under way when the pause began is one lesson, not many.
-        let new = sent_at >= self.paused_at;
-        if !new && after.is_none() {
+        if !is_news && after.is_none() {
             return Duration::ZERO;
         }
         let own = if after.is_some() { FLOOR } else { THROTTLED }.delay(self.throttles);
         let delay = own.max(after.unwrap_or_default());
-        if new {
-            self.throttles += 1;
-            self.paused_at = now;
-        }
+        self.throttles += u32::from(is_news);
         self.ramp = Ramp::ProbeDue;
         self.paused_until = self.paused_until.max(now + delay + backoff::jitter_upon(delay));
         delay

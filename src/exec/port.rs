@@ -116,6 +116,8 @@ pub struct Pulse {
     pub paused_lanes: usize,
     /// How long until the first of them goes on.
     pub pause_left: Option<Duration>,
+    /// Whether a pause is our own, because the service cannot be reached.
+    pub unreachable: bool,
     /// How long until the next request may go, if none may go now and none is under way.
     pub next_in: Option<Duration>,
     /// How much of the run is still to be sent.

@@ -212,17 +212,21 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
     fn launch(&mut self, tickets: Vec<Ticket>, durable: bool) {
         let now = self.run.clock.now();
         let at = self.run.clock.stamp();
-        // Those that are put back go to the front of their lane: the last one first keeps their order.
-        for mut ticket in tickets.into_iter().rev() {
-            if !durable {
-                self.scheduler.put_back(ticket);
-            } else if self.scheduler.may_go(&ticket, now) {
+        let mut held_back = Vec::new();
+        for mut ticket in tickets {
+            if durable && self.scheduler.may_go(&ticket, now) {
                 self.spawn(ticket);
-            } else {
+                continue;
+            }
+            if durable {
                 let released = Event { item: Some(ticket.work.item.no), at, what: What::Released };
                 self.note(&mut ticket, released);
-                self.scheduler.put_back(ticket);
             }
+            held_back.push(ticket);
+        }
+        // They go to the front of their lane: the last one first keeps their order.
+        for ticket in held_back.into_iter().rev() {
+            self.scheduler.put_back(ticket);
         }
     }
 

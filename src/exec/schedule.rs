@@ -330,6 +330,7 @@ impl Scheduler {
             if !pause.is_zero() {
                 pulse.paused_lanes += 1;
                 pulse.pause_left = Some(pulse.pause_left.map_or(pause, |left: Duration| left.min(pause)));
+                pulse.unreachable |= lane.is_unreachable();
             }
             pulse.eta = pulse.eta.max(lane.eta(tenant, now));
         }

@@ -61,7 +61,8 @@ impl Lines {
             return None;
         }
         self.paused_until = self.paused_until.max(Some(until));
-        begins.then(|| format!(", paused {} by the service", span(left)))
+        let why = if pulse.unreachable { "the service cannot be reached, again in" } else { "paused by the service for" };
+        begins.then(|| format!(", {why} {}", span(left)))
     }
 }
 
@@ -116,8 +117,8 @@ mod tests {
         let pauses = [(0, None), (1, Some(3)), (10, Some(12)), (11, Some(14)), (12, Some(13)), (75, None), (85, Some(8))];
         let lines = play(1000, pauses.map(|(second, pause)| (second, What::Released, pause)));
         assert_eq!(lines.len(), 3, "{lines:?}");
-        assert_eq!(lines[0], "04:15:03Z 0/1000 done, 0 ok, 0 failed, 0 unknown, paused 12s by the service");
-        assert!(lines[2].ends_with("paused 8s by the service"));
+        assert_eq!(lines[0], "04:15:03Z 0/1000 done, 0 ok, 0 failed, 0 unknown, paused by the service for 12s");
+        assert!(lines[2].ends_with("paused by the service for 8s"));
     }
 
     #[test]

@@ -109,7 +109,8 @@ fn message(at: Stamp, meter: &Meter, pulse: &Pulse) -> String {
     match pulse.pause_left.filter(|left| *left >= Duration::from_secs(1)) {
         Some(left) => {
             let until = Stamp(at.0.saturating_add(i64::try_from(left.as_millis()).unwrap_or(i64::MAX)));
-            format!("{}, paused by the service until {}", meter.counts(), time_of_day(until))
+            let why = if pulse.unreachable { "the service cannot be reached, again at" } else { "paused by the service until" };
+            format!("{}, {why} {}", meter.counts(), time_of_day(until))
         }
         None => meter.line(at, pulse),
     }
