@@ -43,7 +43,7 @@ const EFFECTS: &[Effect] = &[
     Effect { shows: &["azure_identity::", "azure_core::"], places: &[("auth", "the client-credentials exchange")] },
     Effect { shows: &["rusqlite::"], places: &[("ledger", "the one database")] },
     Effect {
-        shows: &["tokio::", "tokio_util::"],
+        shows: &["tokio::"],
         places: &[
             ("clock.rs", "tells the time of the runtime, so that tests can turn it"),
             ("exec", "the loop and its tasks"),
