@@ -77,6 +77,30 @@ impl Keeper {
         self.lock().kept.as_ref().is_some_and(|kept| now < kept.expires)
     }
 
+    /// The kept token, at once; its renewal ahead of time is begun here as well.
+    pub(super) fn kept(self: &Arc<Self>) -> Option<Bearer> {
+        let (now, mut state) = (Instant::now(), self.lock());
+        self.kept_in(&mut state, now)
+    }
+
+    fn kept_in(self: &Arc<Self>, state: &mut State, now: Instant) -> Option<Bearer> {
+        if state.flight.as_ref().is_some_and(|flight| flight.has_changed().is_err()) {
+            state.flight = None;
+        }
+        if state.hold.as_ref().is_some_and(|(_, until)| *until <= now) {
+            state.hold = None;
+        }
+        if state.kept.as_ref().is_some_and(|kept| kept.expires <= now) {
+            state.kept = None;
+        }
+        let kept = state.kept.as_ref()?;
+        let (bearer, due) = (kept.bearer.clone(), kept.renew <= now);
+        if due && state.flight.is_none() && state.hold.is_none() {
+            state.flight = Some(self.launch(now));
+        }
+        Some(bearer)
+    }
+
     /// Drops this token if it is still the kept one.
     pub(super) fn refused(&self, bearer: &Bearer) {
         let mut state = self.lock();
@@ -88,20 +112,7 @@ impl Keeper {
     fn step(self: &Arc<Self>) -> Step {
         let now = Instant::now();
         let mut state = self.lock();
-        if state.flight.as_ref().is_some_and(|flight| flight.has_changed().is_err()) {
-            state.flight = None;
-        }
-        if state.hold.as_ref().is_some_and(|(_, until)| *until <= now) {
-            state.hold = None;
-        }
-        if state.kept.as_ref().is_some_and(|kept| kept.expires <= now) {
-            state.kept = None;
-        }
-        if let Some(kept) = &state.kept {
-            let bearer = kept.bearer.clone();
-            if kept.renew <= now && state.flight.is_none() && state.hold.is_none() {
-                state.flight = Some(self.launch(now));
-            }
+        if let Some(bearer) = self.kept_in(&mut state, now) {
             return Step::Done(Ok(bearer));
         }
         if let Some(flight) = &state.flight {

@@ -35,6 +35,11 @@ impl Tokens {
         }
     }
 
+    /// The token that is kept and valid, without waiting for one. Must be called within a tokio runtime.
+    pub fn kept(&self, tenant: TenantId) -> Option<Bearer> {
+        self.keepers.get(&tenant)?.kept()
+    }
+
     /// Whether [`Self::token`] would answer at once with a token.
     pub fn is_ready(&self, tenant: TenantId) -> bool {
         self.keepers.get(&tenant).is_some_and(|keeper| keeper.is_ready())

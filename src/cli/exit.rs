@@ -50,6 +50,29 @@ impl Exit {
         self as u8
     }
 
+    const ALL: [Self; 15] = [
+        Self::Ok,
+        Self::Internal,
+        Self::Usage,
+        Self::Invalid,
+        Self::SignIn,
+        Self::Nothing,
+        Self::Refused,
+        Self::Failed,
+        Self::Unknown,
+        Self::Pending,
+        Self::Stopped,
+        Self::Locked,
+        Self::Deadline,
+        Self::Record,
+        Self::Interrupted,
+    ];
+
+    /// The exit code with a number.
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
     /// The exit code of a run that sent: the most serious reason wins, in the order 1, 13, 4, 10, 12, 130, 8, 7, 9, 0.
     pub fn of_run(stopped_by: Option<StoppedBy>, stops: &[TenantStop], count: impl Fn(Class) -> u64) -> Self {
         let stopped = |causes: &[StopCause]| stops.iter().any(|stop| causes.contains(&stop.cause));

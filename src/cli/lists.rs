@@ -212,11 +212,17 @@ impl Feed<'_> {
     }
 
     /// Writes the options that a VPP token goes with into its row, where the row does not say them itself.
-    fn say_options(&self, row: &mut PlannedRow) {
+    fn say_options(&self, row: &mut PlannedRow, defaults: VppOptions) {
         let (Some(places), Some(source)) = (self.said, self.read.sources.last()) else { return };
         row.cells.resize(source.columns.len(), String::new());
-        if row.kind == Some(Kind::VppToken) {
-            let values = [row.options.notify_managed_devices, row.options.revoke_untracked_licenses];
+        // A row that could not be used may turn out to be a VPP token once it is mended.
+        let options = match row.kind {
+            Some(Kind::VppToken) => Some(row.options),
+            None => Some(defaults),
+            Some(Kind::AndroidForWork | Kind::AndroidDeviceOwner) => None,
+        };
+        if let Some(options) = options {
+            let values = [options.notify_managed_devices, options.revoke_untracked_licenses];
             for (place, value) in places.into_iter().zip(values) {
                 if row.cells[place].trim().is_empty() {
                     row.cells[place] = value.to_string();
@@ -254,7 +260,7 @@ impl Feed<'_> {
 
     fn entry(&mut self, entry: Entry, defaults: &Defaults) -> Result<(), Quit> {
         let Some(mut row) = self.planner.judge(entry, defaults, self.book) else { return Ok(()) };
-        self.say_options(&mut row);
+        self.say_options(&mut row, defaults.vpp);
         let counts = &mut self.read.counts;
         counts.rows += 1;
         match &row.disposition {

@@ -54,7 +54,8 @@ pub(super) fn write(context: &Context, settings: &Settings, ledger: &Ledger, no:
 fn exit(header: &RunHeader, tally: &Tally) -> Exit {
     match header.state {
         RunState::Dry => Exit::of_run(None, &header.tenant_stops, |_| 0),
-        RunState::Refused => Exit::Refused,
+        // It ended before anything could be sent, and was recorded with its code.
+        RunState::Refused => header.exit_code.and_then(Exit::of_code).unwrap_or(Exit::Refused),
         RunState::Planned | RunState::Running | RunState::Ended => {
             Exit::of_run(header.stopped_by, &header.tenant_stops, |class| tally.counts().of_class(class))
         }

@@ -77,15 +77,11 @@ impl Job<'_> {
         let locks = if self.args.dry_run { Vec::new() } else { self.lock(prepared)? };
         let senders = prepared.senders();
         let signed_in = self.interrupts.wait(&self.runtime, preflight::sign_in(&prepared.service.tokens, &senders));
-        match signed_in {
-            Ok(stops) => {
-                let stops = stops?;
-                self.allow(prepared)?;
-                Ok((stops, locks))
-            }
+        let allowed = signed_in.flatten().and_then(|stops| self.allow(prepared).map(|()| stops));
+        match allowed {
             // The run is there, and ends like one that is interrupted later: with a report.
-            Err(_) if !self.args.dry_run => Ok((Vec::new(), locks)),
-            Err(quit) => Err(quit),
+            Err(quit) if quit.exit == Exit::Interrupted && !self.args.dry_run => Ok((Vec::new(), locks)),
+            allowed => allowed.map(|stops| (stops, locks)),
         }
     }
 

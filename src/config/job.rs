@@ -10,11 +10,10 @@ use crate::model::{Entry, Place, Problem, REMOVED, Source, VppOptions, is_secret
 const NOT_HERE: [&str; 6] = ["graph", "auth", "tenants", "guard", "state", "log"];
 
 /// Other ways to write the keys of an item, folded, as a list may write its columns.
-const ITEM_KEYS: [(&str, &str); 12] = [
+const ITEM_KEYS: [(&str, &str); 11] = [
     ("id", "id"),
     ("profileid", "id"),
     ("tokenid", "id"),
-    ("vpptokenid", "id"),
     ("enrollmentprofileid", "id"),
     ("objectid", "id"),
     ("kind", "kind"),
@@ -230,8 +229,7 @@ priority = 3
     #[test]
     fn keys_of_items_are_known_in_any_dress_and_hold_single_values() {
         let id = "9ceb2f92-2f92-9ceb-922f-eb9c922feb9c";
-        let (job, problems) =
-            parse(&format!("version = 1\n[[items]]\nvppTokenId = \"{id}\"\nnotifyManagedDevices = \"false\"\n"));
+        let (job, problems) = parse(&format!("version = 1\n[[items]]\nprofileId = \"{id}\"\nnotifyManagedDevices = \"false\"\n"));
         assert_eq!(problems, [""; 0]);
         let (_, entries) = job.entries(0, "job.toml").unwrap();
         assert_eq!((entries[0].id.as_str(), entries[0].notify.as_deref()), (id, Some("false")));

@@ -31,7 +31,7 @@ pub(super) fn follow(verdict: &Verdict, progress: &Progress, policy: &Policy) ->
         Verdict::Unauthorized if attempts > policy.max_attempts.get() => {
             at_once(settled(Status::Refused, "the service refused every token that was issued"))
         }
-        Verdict::Unauthorized => at_once(Then::Again),
+        Verdict::Unauthorized => at_once(Then::SignIn),
         Verdict::Again { reached: Reached::Maybe, .. } => at_once(in_doubt(Doubt::MayHaveActed)),
         Verdict::Again { reached: Reached::Answered, after } => {
             if used_up {
@@ -41,9 +41,7 @@ pub(super) fn follow(verdict: &Verdict, progress: &Progress, policy: &Policy) ->
             }
         }
         Verdict::Again { reached: Reached::NotSent, after } if !used_up => later(*after),
-        Verdict::Again { reached: Reached::NotSent, .. } if progress.sent_at.is_some() => {
-            at_once(in_doubt(Doubt::KeepsConflicting))
-        }
+        Verdict::Again { reached: Reached::NotSent, .. } if progress.conflicted => at_once(in_doubt(Doubt::KeepsConflicting)),
         Verdict::Again { reached: Reached::NotSent, .. } => {
             at_once(settled(Status::Failed, &format!("no request reached the service in {attempts} attempts")))
         }

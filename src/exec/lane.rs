@@ -208,7 +208,8 @@ impl LaneState {
 
     /// The item comes back unsent.
     pub(super) fn put_back(&mut self, work: Work) {
-        self.never_left();
+        self.probe_is_back();
+        self.unused();
         self.fresh.push_front(work);
     }
 
@@ -218,9 +219,15 @@ impl LaneState {
     }
 
     /// A request came back unsent: it never reached the service, so its slot was not used.
-    pub(super) fn never_left(&mut self) {
+    pub(super) fn never_left(&mut self, sent_at: Moment) {
+        if self.is_news(sent_at) {
+            self.probe_is_back();
+        }
+        self.unused();
+    }
+
+    fn unused(&mut self) {
         self.in_flight -= 1;
-        self.probe_is_back();
         if let Some(window) = &mut self.window {
             window.give_back();
         }
@@ -228,7 +235,7 @@ impl LaneState {
 
     /// No connection was to be had: all wait, a little longer each time, so that an outage does not use up every item.
     pub(super) fn unreachable(&mut self, sent_at: Moment, now: Moment) {
-        self.never_left();
+        self.never_left(sent_at);
         if self.is_news(sent_at) {
             self.paused_until = now + RETRY.delay(self.unreachable);
             self.unreachable += 1;
@@ -303,7 +310,9 @@ impl LaneState {
         let own = if after.is_some() { FLOOR } else { THROTTLED }.delay(self.throttles);
         let delay = own.max(after.unwrap_or_default());
         self.throttles += u32::from(is_news);
-        self.ramp = Ramp::ProbeDue;
+        if is_news || self.ramp == Ramp::Open {
+            self.ramp = Ramp::ProbeDue;
+        }
         self.paused_until = self.paused_until.max(now + delay + backoff::jitter_upon(delay));
         delay
     }

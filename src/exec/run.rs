@@ -125,8 +125,8 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         let recorded = self.outbox.is_empty() || self.journal_error.is_some();
         let stopped = self.scheduler.stopped_by().is_some();
         // A token that is still being asked for keeps nobody waiting once nothing is sent any more.
-        let idle = wake == Wake::Never && self.tasks.is_empty() || stopped && self.sent.is_empty();
-        if recorded && idle {
+        let nothing_out = self.sent.is_empty() || self.tasks.is_empty();
+        if recorded && nothing_out && (stopped || wake == Wake::Never) {
             return false;
         }
         !recorded || self.wait(wake).await
@@ -142,7 +142,7 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         if late && self.scheduler.has_work() {
             self.scheduler.stop(StoppedBy::Deadline);
         }
-        if late || self.scheduler.stopped_by() == Some(StoppedBy::Interrupted) {
+        if late || stop != Stop::Run || self.scheduler.stopped_by() == Some(StoppedBy::Bug) {
             self.give_up_at.get_or_insert(now + GRACE);
         }
         if stop == Stop::Abort {
@@ -214,7 +214,8 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         let at = self.run.clock.stamp();
         let mut held_back = Vec::new();
         for mut ticket in tickets {
-            if durable && self.scheduler.may_go(&ticket, now) {
+            let is_ready = self.run.transport.is_ready(ticket.work.item.tenant);
+            if durable && is_ready && self.scheduler.may_go(&ticket, now) {
                 self.spawn(ticket);
                 continue;
             }
@@ -251,7 +252,8 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         let wake = if let Wake::At(at) = wake { Some(at) } else { None };
         // A deadline that has passed with nothing left to send wakes nobody.
         let deadline = self.run.policy.deadline.filter(|deadline| *deadline > now && self.scheduler.stopped_by().is_none());
-        let until = [wake, deadline, self.give_up_at, Some(now + HEARTBEAT)].into_iter().flatten().min();
+        let give_up_at = self.give_up_at.filter(|_| !self.sent.is_empty());
+        let until = [wake, deadline, give_up_at, Some(now + HEARTBEAT)].into_iter().flatten().min();
         tokio::select! {
             biased;
             Some(finished) = self.tasks.join_next() => self.take(finished),
@@ -326,16 +328,17 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
     async fn end(mut self) -> Ended {
         self.tasks.abort_all();
         // A disk that was full may have room again: what is known is offered once more.
-        let unrecorded = if self.outbox.is_empty() || self.run.journal.commit(Arc::new(self.outbox.clone())).await.is_ok() {
-            Vec::new()
-        } else {
-            self.outbox
-        };
+        if !self.outbox.is_empty() {
+            match self.run.journal.commit(Arc::new(self.outbox.clone())).await {
+                Ok(()) => self.outbox.clear(),
+                Err(error) => self.journal_failed(error),
+            }
+        }
         Ended {
             stopped_by: self.scheduler.stopped_by(),
             tenant_stops: self.scheduler.into_tenant_stops(),
             journal_error: self.journal_error,
-            unrecorded,
+            unrecorded: self.outbox,
         }
     }
 }

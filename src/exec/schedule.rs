@@ -206,8 +206,8 @@ impl Scheduler {
         let lane = &mut self.lanes[lane];
         lane.left = lane.left.saturating_sub(1);
         let denied = matches!(verdict, Verdict::Denied { .. });
-        for _ in 0..lane.answered(denied) {
-            self.breaker.count(Status::Refused);
+        if denied || matches!(verdict, Verdict::Settled { .. }) {
+            (0..lane.answered(denied)).for_each(|_| self.breaker.count(Status::Refused));
         }
         if !denied {
             self.breaker.count(status);
@@ -245,14 +245,7 @@ impl Scheduler {
             Verdict::Throttled { after } => {
                 let pause = lane.throttled(began, now, *after);
                 tracing::info!(tenant = %id, service = %lane.lane.service, ?after, ?pause, "throttled");
-                let (dry, longest) = (tenant.dry_for(now), self.policy.max_pause);
-                let asked = Some(pause).filter(|pause| *pause > longest);
-                let too_long = asked.is_some() || dry >= longest;
-                return if too_long {
-                    self.stop_tenant(id, StopCause::MaxPause, too_long_words(asked, dry, longest))
-                } else {
-                    None
-                };
+                return self.bound_pause(id, Some(pause), now);
             }
             Verdict::Unauthorized => {
                 lane.replied(began, now, false);
@@ -261,8 +254,11 @@ impl Scheduler {
                     return self.stop_tenant(id, StopCause::SignIn, message);
                 }
             }
-            Verdict::NoToken => lane.never_left(),
-            Verdict::Again { reached: Reached::NotSent, .. } => lane.unreachable(began, now),
+            Verdict::NoToken => lane.never_left(began),
+            Verdict::Again { reached: Reached::NotSent, .. } => {
+                lane.unreachable(began, now);
+                return self.bound_pause(id, None, now);
+            }
             Verdict::Again { reached: Reached::Maybe, .. } => lane.replied(began, now, false),
             Verdict::Denied { .. } | Verdict::Settled { .. } | Verdict::Again { reached: Reached::Answered, .. } => {
                 lane.replied(began, now, true);
@@ -270,6 +266,18 @@ impl Scheduler {
             }
         }
         None
+    }
+
+    /// Stops a tenant that is told to wait too long, or that has had nothing accepted for too long.
+    fn bound_pause(&mut self, id: TenantId, asked: Option<Duration>, now: Moment) -> Option<TenantStop> {
+        let longest = self.policy.max_pause;
+        let dry = self.tenants.iter_mut().find(|tenant| tenant.id == id)?.dry_for(now);
+        let message = match asked.filter(|asked| *asked > longest) {
+            Some(asked) => format!("the service asked for a pause of {asked:.0?}, longer than --max-pause ({longest:.0?})"),
+            None if dry >= longest => format!("no request was accepted for {dry:.0?} (--max-pause is {longest:.0?})"),
+            None => return None,
+        };
+        self.stop_tenant(id, StopCause::MaxPause, message)
     }
 
     /// Stops a lane whose first items were all denied: the app may not do this, whatever else it may do.
@@ -356,11 +364,4 @@ fn reply(exchange: &Exchange, then: Then) -> Reply {
 
 fn words(exchange: &Exchange) -> &str {
     exchange.answer.message.as_deref().unwrap_or("no reason given")
-}
-
-fn too_long_words(asked: Option<Duration>, dry: Duration, longest: Duration) -> String {
-    match asked {
-        Some(pause) => format!("the service asked for a pause of {pause:.0?}, longer than --max-pause ({longest:.0?})"),
-        None => format!("no request was accepted for {dry:.0?} (--max-pause is {longest:.0?})"),
-    }
 }

@@ -26,6 +26,9 @@ pub trait TokenSource: Send + Sync + 'static {
     /// Whether a bearer is there that is valid now.
     fn is_ready(&self, tenant: TenantId) -> bool;
 
+    /// The bearer that is there, without waiting for one.
+    fn kept(&self, tenant: TenantId) -> Option<Bearer>;
+
     /// A bearer that is valid now.
     fn token(&self, tenant: TenantId) -> impl Future<Output = Result<Bearer, TokenError>> + Send;
 
@@ -36,6 +39,10 @@ pub trait TokenSource: Send + Sync + 'static {
 impl TokenSource for Tokens {
     fn is_ready(&self, tenant: TenantId) -> bool {
         self.is_ready(tenant)
+    }
+
+    fn kept(&self, tenant: TenantId) -> Option<Bearer> {
+        self.kept(tenant)
     }
 
     async fn token(&self, tenant: TenantId) -> Result<Bearer, TokenError> {
@@ -87,23 +94,22 @@ impl<S: TokenSource> Transport for Graph<S> {
     }
 
     async fn sign_in(&self, tenant: TenantId) -> Result<(), NoToken> {
-        self.tokens.token(tenant).await.map(drop).map_err(|error| {
-            let message = format!("failed to {error}");
-            match error {
-                // A moment more than asked, so that the keeper's own wait is over when we come back.
-                TokenError::Passing { after, .. } => NoToken { message, retry: Some(after.unwrap_or_default() + KEEPERS_MARGIN) },
-                TokenError::Permanent { .. } | TokenError::WrongTenant { .. } | TokenError::OpaqueToken { .. } => {
-                    NoToken { message, retry: None }
-                }
-            }
-        })
+        match self.tokens.token(tenant).await {
+            Ok(_) if self.tokens.is_ready(tenant) => Ok(()),
+            // A token that lives shorter than it takes to get it is none.
+            Ok(_) => Err(NoToken {
+                message: "failed to sign in: the token had expired when it came".to_owned(),
+                retry: Some(Duration::ZERO),
+            }),
+            Err(error) => Err(no_token(&error)),
+        }
     }
 
     async fn send(&self, order: Order) -> Answer {
         let tenant = order.item.tenant;
-        let bearer = match self.tokens.token(tenant).await {
-            Ok(bearer) => bearer,
-            Err(error) => return no_token(&error),
+        // Whoever may go must not wait here for a token: a pause could begin meanwhile.
+        let Some(bearer) = self.tokens.kept(tenant) else {
+            return Answer { verdict: Verdict::NoToken, ..unanswered(Reached::NotSent, "no token".to_owned()) };
         };
         let answer = match self.request(&order, &bearer).send().await {
             Ok(response) => {
@@ -183,7 +189,11 @@ fn no_answer(error: reqwest::Error) -> Answer {
     }
 }
 
-/// Without a token nothing was sent; the next sign-in says what that means.
-fn no_token(error: &TokenError) -> Answer {
-    Answer { verdict: Verdict::NoToken, ..unanswered(Reached::NotSent, format!("failed to {error}")) }
+fn no_token(error: &TokenError) -> NoToken {
+    let retry = match error {
+        // A moment more than asked, so that the keeper's own wait is over when we come back.
+        TokenError::Passing { after, .. } => Some(after.unwrap_or_default() + KEEPERS_MARGIN),
+        TokenError::Permanent { .. } | TokenError::WrongTenant { .. } | TokenError::OpaqueToken { .. } => None,
+    };
+    NoToken { message: format!("failed to {error}"), retry }
 }

@@ -98,6 +98,8 @@ pub enum Then {
     },
     /// It had no effect and is sent again.
     Again,
+    /// It had no effect, because of its token, and is sent again with a fresh one.
+    SignIn,
     /// It had no effect, does not use up an attempt, and is sent again.
     Throttled,
     /// It may have had an effect: the object is looked at before anything else.

@@ -31,6 +31,8 @@ pub struct Progress {
     pub sent_at: Option<Stamp>,
     /// When the request was about to leave of which nothing was heard yet.
     pub intended_at: Option<Stamp>,
+    /// Whether the service reported a conflict: the object may not be as it was.
+    pub conflicted: bool,
     /// When it was settled, or last heard of.
     pub finished_at: Option<Stamp>,
     /// Of the last answer.
@@ -95,7 +97,7 @@ impl Progress {
         self.sent_at.or(self.intended_at)
     }
 
-    /// Requests that left, the throttled ones aside; one of which nothing was heard is among them.
+    /// Attempts that were made, the throttled ones aside; one of which nothing was heard is among them.
     pub fn requests(&self) -> u32 {
         self.attempts + u32::from(self.intended_at.is_some())
     }
@@ -104,8 +106,9 @@ impl Progress {
         self.intended_at = None;
         match reply.then {
             Then::Throttled => self.throttled += 1,
-            Then::Settled { .. } | Then::Again | Then::Look => self.attempts += 1,
+            Then::Settled { .. } | Then::Again | Then::SignIn | Then::Look => self.attempts += 1,
         }
+        self.conflicted |= reply.then == Then::Again && reply.reached == Reached::Answered;
         if reply.reached != Reached::NotSent {
             self.sent_at.get_or_insert(reply.sent_at);
         }
@@ -116,7 +119,7 @@ impl Progress {
         self.approval_code.clone_from(&reply.approval_code);
         match &reply.then {
             Then::Settled { status, reason } => self.settle(*status, reason, at),
-            Then::Again | Then::Throttled => self.phase = Phase::Ready,
+            Then::Again | Then::SignIn | Then::Throttled => self.phase = Phase::Ready,
             Then::Look => self.phase = Phase::InDoubt,
         }
     }

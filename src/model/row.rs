@@ -86,7 +86,7 @@ pub enum RunState {
     Planned,
     /// It only looked.
     Dry,
-    /// A guard refused it; nothing was sent.
+    /// It ended before anything could be sent: a guard, a lock, a sign-in, nothing to do.
     Refused,
     /// It sends, or was killed while it did.
     Running,
@@ -162,7 +162,7 @@ impl RunHeader {
             (Some(stop), _, _) => &stop.message,
             (None, Some(by), _) => by.reason(),
             (None, None, RunState::Dry) => "dry run: nothing was sent",
-            (None, None, RunState::Refused) => "a guard refused the run: nothing was sent",
+            (None, None, RunState::Refused) => "the run ended before anything could be sent",
             (None, None, RunState::Planned | RunState::Running | RunState::Ended) => "the run ended before its turn",
         }
     }

@@ -103,7 +103,7 @@ const fn settled(what: &What) -> Option<Status> {
         What::Settled { status, .. } => Some(*status),
         What::Reply(reply) => match &reply.then {
             Then::Settled { status, .. } => Some(*status),
-            Then::Again | Then::Throttled | Then::Look => None,
+            Then::Again | Then::SignIn | Then::Throttled | Then::Look => None,
         },
         What::Intent { .. } | What::Released | What::TenantStopped(_) | What::Ended { .. } => None,
     }

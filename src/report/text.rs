@@ -43,7 +43,7 @@ pub fn headline(header: &RunHeader, tally: &Tally) -> String {
     let took = took.map(|took| format!(", after {}", span(took))).unwrap_or_default();
     match header.state {
         RunState::Dry => format!("dry run over {} items, nothing was sent", grouped(total)),
-        RunState::Refused => "a guard refused the run, nothing was sent".to_owned(),
+        RunState::Refused => "the run ended before anything could be sent".to_owned(),
         RunState::Planned | RunState::Running | RunState::Ended if fine == total => {
             format!("all {} items are done{took}", grouped(total))
         }

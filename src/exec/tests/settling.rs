@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::rig::{LATENCY, Rig, again, no, yes};
+use super::rig::{LATENCY, Rig, again, later, no, yes};
 use crate::exec::{NoToken, Verdict};
 use crate::model::{Kind, Limit, Reached, Service, Status, StopCause, StoppedBy};
 
@@ -29,6 +29,16 @@ async fn a_request_that_may_have_had_its_effect_is_never_repeated() {
 async fn a_conflict_and_then_no_connection_is_unknown_and_not_failed() {
     let outcome = Rig::of(1).run(|_, nth| (LATENCY, again(if nth == 1 { Reached::Answered } else { Reached::NotSent }))).await;
     assert_eq!(outcome.count(Status::Unknown), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_had_no_effect_does_not_make_an_unreachable_service_doubtful() {
+    let outcome = Rig::of(2).run(|order, nth| match (nth, order.item.no.0) {
+        (1, 1) => (LATENCY, later(1)),
+        (1, _) => (LATENCY, Verdict::Unauthorized),
+        _ => (LATENCY, again(Reached::NotSent)),
+    });
+    assert_eq!(outcome.await.count(Status::Failed), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::rig::{LATENCY, Rig, again, later, yes};
-use crate::exec::Stop;
-use crate::model::{Reached, Status, StopCause, StoppedBy, What};
+use super::rig::{LATENCY, Rig, again, later, no, yes};
+use crate::exec::{NoToken, Stop, Verdict};
+use crate::model::{Limit, Reached, Status, StopCause, StoppedBy, What};
 
 #[tokio::test(start_paused = true)]
 async fn a_first_signal_lets_what_is_in_flight_finish() {
@@ -106,4 +106,47 @@ async fn the_deadline_bounds_what_is_in_flight_as_well() {
     let outcome = rig.run(|_, _| (Duration::from_secs(95), yes())).await;
     assert_eq!((outcome.ended.stopped_by, outcome.count(Status::Unknown)), (Some(StoppedBy::Deadline), 2));
     assert_eq!(outcome.took.as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_bounds_what_is_in_flight_whatever_stopped_the_run_before() {
+    let mut rig = Rig::of(2);
+    rig.policy.max_fail = Limit::Count(1).into();
+    rig.stops = vec![(Duration::from_secs(5), Stop::Drain)];
+    let outcome = rig.run(|order, _| if order.item.no.0 == 1 { (LATENCY, no()) } else { (Duration::from_secs(95), yes()) });
+    let outcome = outcome.await;
+    assert_eq!((outcome.ended.stopped_by, outcome.took.as_secs()), (Some(StoppedBy::Breaker), 25));
+    assert_eq!((outcome.count(Status::Refused), outcome.count(Status::Unknown)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_an_attempt_ends_the_run_as_a_bug_and_the_item_is_unknown() {
+    let outcome = Rig::of(3).run(|order, _| {
+        assert!(order.item.no.0 != 2, "a bug");
+        (LATENCY, yes())
+    });
+    let outcome = outcome.await;
+    assert_eq!(outcome.ended.stopped_by, Some(StoppedBy::Bug));
+    assert_eq!((outcome.count(Status::Accepted), outcome.count(Status::Unknown)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_gone_for_too_long_stops_the_tenant() {
+    let mut rig = Rig::of(1_000);
+    rig.policy.max_pause = Duration::from_mins(1);
+    let outcome = rig.run(|_, _| (LATENCY, again(Reached::NotSent))).await;
+    assert_eq!(outcome.ended.tenant_stops[0].cause, StopCause::MaxPause);
+    assert!(outcome.took < Duration::from_mins(2), "{:?}", outcome.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_nobody_needs_any_more_keeps_nobody_waiting() {
+    let mut rig = Rig::of(2);
+    rig.sign_in =
+        Box::new(|_, nth| if nth == 1 { Ok(()) } else { Err(NoToken { message: "busy".into(), retry: Some(Duration::ZERO) }) });
+    let outcome =
+        rig.run(|order, _| if order.item.no.0 == 1 { (LATENCY, Verdict::Unauthorized) } else { (2 * LATENCY, later(7_200)) });
+    let outcome = outcome.await;
+    assert_eq!(outcome.ended.tenant_stops.len(), 1);
+    assert!(outcome.took < Duration::from_secs(2), "{:?}", outcome.took);
 }
