@@ -223,3 +223,71 @@ fn places(
     let authority = authority.map_err(|error| wrong("authority", error.to_string()));
     root.ok().zip(authority.ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Limit;
+
+    fn env(variables: &[(&str, &str)]) -> Env {
+        let home = [("HOME", "/home/me")];
+        home.iter().chain(variables).map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn merged(text: &str, trusted: bool, variables: &[(&str, &str)], flags: Flags) -> Result<Settings, Vec<String>> {
+        let mut problems = Vec::new();
+        let config = ConfigFile::parse("config.toml", text, &mut problems);
+        let job = RunOptions { max_fail: Some(Limit::Percent(100.0).into()), ..RunOptions::default() };
+        let settings = settings(Layers { config, trusted, job, flags }, &env(variables), &mut problems);
+        settings.filter(|_| problems.is_empty()).ok_or_else(|| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn flags_are_stronger_than_the_config_and_the_config_than_the_defaults() {
+        let flags =
+            Flags { run: RunOptions { timeout: Some(Duration::from_secs(7)), ..RunOptions::default() }, ..Flags::default() };
+        let settings = merged("[run]\ntimeout = \"5s\"\nmax_attempts = 2\n", false, &[], flags).unwrap();
+        assert_eq!((settings.timeout.as_secs(), settings.policy.max_attempts.get()), (7, 2));
+        assert_eq!((settings.policy.concurrency.get(), settings.policy.quota), (16, Some(DEFAULT_QUOTA)));
+    }
+
+    #[test]
+    fn a_job_does_not_loosen_even_a_default() {
+        assert_eq!(merged("", false, &[], Flags::default()).unwrap().policy.max_fail, DEFAULT_MAX_FAIL);
+        let bounds = merged("[run]\nmax_fail = 3\n", false, &[], Flags::default()).unwrap().policy.max_fail;
+        assert_eq!(bounds, Bounds { count: Some(3), percent: Some(100.0) });
+    }
+
+    #[test]
+    fn the_variables_of_azure_fill_only_what_the_config_does_not_say() {
+        let azure = [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "env"), ("AZURE_CLIENT_SECRET", "s3cr3t")];
+        let text =
+            "[auth]\nclient_id = \"auth\"\n[tenants.contoso]\ntenant_id = \"contoso.com\"\nclient_secret = \"env:OTHER\"\n";
+        let settings = merged(text, false, &azure, Flags::default()).unwrap();
+        assert_eq!(settings.other.client_id.as_deref(), Some("auth"));
+        assert_eq!(settings.other.tenant.as_deref(), Some("t"));
+        let contoso = &settings.tenants[0];
+        assert_eq!((contoso.tenant.as_deref(), contoso.client_id.as_deref()), (Some("contoso.com"), Some("auth")));
+        assert_eq!(contoso.secret, Some(SecretRef::Env("OTHER".to_owned())));
+        assert!(!format!("{settings:?}").contains("s3cr3t"));
+    }
+
+    #[test]
+    fn tokens_go_to_a_place_of_ones_own_only_by_a_config_that_was_chosen() {
+        let text = "[graph]\nallow_custom = true\nroot = \"https://graph.example\"\n";
+        assert!(merged(text, true, &[], Flags::default()).is_ok());
+        assert!(merged(text, false, &[], Flags::default()).unwrap_err()[0].contains("allow_custom"));
+        let by_flag = Flags { authority: Some("https://login.example".to_owned()), ..Flags::default() };
+        assert!(merged("", true, &[], by_flag).is_err());
+        assert!(merged("", false, &[("AZURE_AUTHORITY_HOST", "https://login.example")], Flags::default()).is_err());
+        let loopback = Flags { graph_root: Some("http://127.0.0.1:9".to_owned()), ..Flags::default() };
+        assert!(merged("", false, &[], loopback).is_ok());
+    }
+
+    #[test]
+    fn a_cloud_by_name_brings_its_own_authority() {
+        let settings = merged("[graph]\ncloud = \"usgov\"\n", false, &[], Flags::default()).unwrap();
+        assert_eq!(settings.root.to_string(), "https://graph.microsoft.us");
+        assert_eq!(settings.authority.to_string(), "https://login.microsoftonline.us");
+    }
+}
