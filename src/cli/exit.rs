@@ -1,4 +1,4 @@
-//! Exit codes: the numbers of the contract, and how a run's is derived, once, at the end.
+//! Exit codes: the numbers that scripts rely on, and how a run's is derived, once, at the end.
 
 use std::process::{ExitCode, Termination};
 

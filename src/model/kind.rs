@@ -98,7 +98,7 @@ const VPP_TOKEN: KindFacts = KindFacts {
 };
 
 impl Kind {
-    /// Every kind, in the order of the contract's table.
+    /// Every kind, in the order in which they are documented.
     pub const ALL: [Self; 3] = [Self::AndroidForWork, Self::AndroidDeviceOwner, Self::VppToken];
 
     /// The kind's row of the table.

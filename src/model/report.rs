@@ -9,7 +9,7 @@ use super::Kind;
 /// Stands in [`super::SourceRow::columns`] for a column that is left out of the report. No list can hold a NUL.
 pub const LEFT_OUT: &str = "\0";
 
-/// What a report adds to each row, in the contract's order (§6).
+/// What a report adds to each row, in this order.
 pub const RESULT_COLUMNS: [&str; 19] = [
     "result_line",
     "result_source",

@@ -55,7 +55,7 @@ pub enum Class {
 }
 
 impl Status {
-    /// Every status, in the order of the contract's table.
+    /// Every status, in the order in which they are documented.
     pub const ALL: [Self; 14] = [
         Self::Revoked,
         Self::Accepted,

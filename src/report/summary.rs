@@ -1,4 +1,4 @@
-//! `summary.json`: the run in one object, for scripts (contract §6).
+//! `summary.json`: the run in one object, for scripts.
 
 use serde::Serialize;
 

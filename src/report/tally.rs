@@ -29,7 +29,7 @@ impl Counts {
         self.0.iter().sum()
     }
 
-    /// Every status with its count, in the contract's order.
+    /// Every status with its count, in the order in which they are documented.
     pub fn iter(&self) -> impl Iterator<Item = (Status, u64)> {
         Status::ALL.into_iter().map(|status| (status, self.of(status)))
     }

@@ -27,7 +27,7 @@ const EXITS: [Exit; 15] = [
     Exit::Interrupted,
 ];
 
-/// Every key of contract §8 that this version knows, by its table.
+/// Every key that this version knows, by its table.
 const KEYS: &[(&str, &[&str])] = &[
     ("graph", &["cloud", "root", "authority", "ca_file", "allow_custom"]),
     ("auth", &["method", "tenant_id", "client_id", "client_secret", "allow_opaque_token"]),
@@ -157,7 +157,7 @@ fn the_sample_jobs_load() {
 }
 
 #[test]
-fn the_sample_job_says_what_the_contract_says_of_jobs() {
+fn the_sample_job_shows_what_a_job_may_say() {
     let mut problems = Vec::new();
     let job = Job::parse("jobs/retire-kiosks.toml", &repository("jobs/retire-kiosks.toml"), &mut problems);
     assert!(problems.is_empty(), "{problems:?}");

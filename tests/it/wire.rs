@@ -1,4 +1,4 @@
-//! The wire, byte by byte, against a bare socket: what Graph gets is what its pages ask for (`graph-facts.md` §1), and
+//! The wire, byte by byte, against a bare socket: what Graph gets is what its pages ask for, and
 //! nothing happens behind our back.
 
 use std::collections::BTreeSet;
