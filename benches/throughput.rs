@@ -16,11 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulk_revoke::clock::Clock;
-use bulk_revoke::exec::{self, Answer, NoToken, Order, Policy, Transport, Verdict};
+use bulk_revoke::exec::{
+    self, Answer, Goal, NextPage, NoToken, Order, Page, PerService, Policy, Reading, Sight, Transport, Verdict,
+};
 use bulk_revoke::graph::Graph;
 use bulk_revoke::input::{Format, List, Options};
 use bulk_revoke::ledger::{Ledger, NewRun, PlanWriter, Planned};
-use bulk_revoke::model::{Bounds, RunState, SourceRow, Status, TenantId, TenantRow};
+use bulk_revoke::model::{Bounds, Item, Kind, RunState, Snapshot, SourceRow, Status, TenantId, TenantRow};
 use bulk_revoke::plan::{Defaults, PlanPolicy, Planner, TenantBook, TenantNo};
 use bulk_revoke::report::{ReportWriter, Style, Watch, prepare};
 use service::{Place, TENANT, id};
@@ -144,6 +146,7 @@ impl Run {
         let run = exec::Run {
             policy: policy(concurrency)?,
             lanes: &self.planned.lanes,
+            lists: &[],
             transport,
             journal: &mut journal,
             observer: &mut observer,
@@ -237,6 +240,14 @@ fn policy(concurrency: usize) -> Outcome<Policy> {
         max_pause: Duration::from_mins(1),
         deadline: None,
         max_fail: Bounds::default(),
+        goal: Goal::Revoke,
+        settle: PerService { android: Duration::ZERO, vpp: Duration::ZERO },
+        verify: false,
+        verify_deadline: PerService { android: Duration::ZERO, vpp: Duration::ZERO },
+        pins: false,
+        pin_max_age: Duration::from_mins(1),
+        pinned_until: Duration::ZERO,
+        allow_reissued: false,
     })
 }
 
@@ -262,6 +273,14 @@ impl Transport for Instant {
             request_id: None,
             approval_code: None,
         }
+    }
+
+    async fn look(&self, _: Item) -> Reading<Snapshot> {
+        Reading { sight: Sight::Gone, token: None }
+    }
+
+    async fn list(&self, _: TenantId, _: Kind, _: Option<NextPage>) -> Reading<Page> {
+        Reading { sight: Sight::Gone, token: None }
     }
 }
 

@@ -1,15 +1,13 @@
 //! What the user may type.
 
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{Flags, OnEmpty, RunOptions, deadline, positive_duration, quota};
-use crate::exec::Quota;
-use crate::model::{Bounds, Status};
+use super::flags::{Certainty, Guards, Limits, QuotaArg, Service, quota_arg};
+use crate::config::Flags;
+use crate::model::{ObjectId, Status};
 use crate::sim::Scenario;
 
 /// Revoke Intune enrollment tokens and VPP licences in bulk, and know what really happened.
@@ -38,10 +36,19 @@ Exit codes:
 pub(super) enum Command {
     /// Read lists, plan, send, and write a report
     Run(RunArgs),
+    /// Finish a run that was interrupted, stopped, or has items pending
+    Resume(ResumeArgs),
+    /// Read back what a run left unconfirmed or unknown; sends no revocation
+    Verify(ResumeArgs),
     /// Write the report files of a run again, from the ledger
     Report(ReportArgs),
     /// Show the runs in the ledger
     Runs(RunsArgs),
+    /// Show everything that the ledger knows of one object
+    History(HistoryArgs),
+    /// Check the ledger
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Serve the embedded Graph on loopback, with the lists' objects in it
     Simulate(SimulateArgs),
 }
@@ -157,109 +164,58 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "SCENARIO", env = "BULK_REVOKE_SIMULATE", num_args = 0..=1, require_equals = true, default_missing_value = "calm")]
     pub(super) simulate: Option<Scenario>,
 
+    /// Resume this job's unfinished run if there is one, else start anew: the form for schedules
+    #[arg(long = "continue", env = "BULK_REVOKE_CONTINUE", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new(), conflicts_with_all = ["dry_run", "simulate"])]
+    pub(super) go_on: bool,
+
+    #[command(flatten)]
+    pub(super) guards: Guards,
+
     #[command(flatten)]
     pub(super) limits: Limits,
+
+    #[command(flatten)]
+    pub(super) certainty: Certainty,
 
     #[command(flatten)]
     pub(super) service: Service,
 }
 
-/// Bounds of a run.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Limits")]
-pub(super) struct Limits {
-    /// Refuse to start if more than N items would be sent [default: 100 where nobody can be asked]
-    #[arg(long, value_name = "N|N%", env = "BULK_REVOKE_MAX_ITEMS")]
-    max_items: Option<Bounds>,
-
-    /// Stop after that many failures; a share counts from 20 settled items on [default: 50%]
-    #[arg(long, value_name = "N|N%", env = "BULK_REVOKE_MAX_FAIL")]
-    max_fail: Option<Bounds>,
-
-    /// Requests in flight, over all tenants [default: 16]
-    #[arg(long, value_name = "N", env = "BULK_REVOKE_CONCURRENCY")]
-    concurrency: Option<NonZeroUsize>,
-
-    /// The service's window per tenant, app and service; none switches it off [default: 100/20s]
-    #[arg(long, value_name = "N/T", env = "BULK_REVOKE_QUOTA", value_parser = quota_arg)]
-    quota: Option<QuotaArg>,
-
-    /// An additional steady rate per tenant [default: none]
-    #[arg(long, value_name = "N/T", env = "BULK_REVOKE_RATE", value_parser = quota_arg)]
-    rate: Option<QuotaArg>,
-
-    /// Attempts of one item, the first counted; being throttled does not use one up [default: 5]
-    #[arg(long, value_name = "N", env = "BULK_REVOKE_MAX_ATTEMPTS")]
-    max_attempts: Option<NonZeroU32>,
-
-    /// Stop a tenant that is told to wait longer than this [default: 30m]
-    #[arg(long, value_name = "T", env = "BULK_REVOKE_MAX_PAUSE", value_parser = positive_duration)]
-    max_pause: Option<Duration>,
-
-    /// One request [default: 100s]
-    #[arg(long, value_name = "T", env = "BULK_REVOKE_TIMEOUT", value_parser = positive_duration)]
-    timeout: Option<Duration>,
-
-    /// The whole run [default: none]
-    #[arg(long, value_name = "T", env = "BULK_REVOKE_DEADLINE", value_parser = deadline)]
-    deadline: Option<Duration>,
-
-    /// What an empty list means: ok or fail [default: fail]
-    #[arg(long, value_name = "ok|fail", env = "BULK_REVOKE_ON_EMPTY")]
-    on_empty: Option<OnEmpty>,
-
-    /// Reading back is not built yet: only off is possible
-    #[arg(long, value_name = "off", env = "BULK_REVOKE_VERIFY", value_parser = ["off"], default_value = "off")]
-    pub(super) verify: String,
-}
-
-/// A quota, or none; apart from an option that was not given.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct QuotaArg(pub(super) Option<Quota>);
-
-fn quota_arg(text: &str) -> Result<QuotaArg, String> {
-    quota(text).map(QuotaArg)
-}
-
-/// Where the service is.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Service")]
-pub(super) struct Service {
-    /// Certificates to trust besides the system's, in PEM
-    #[arg(long, value_name = "FILE", env = "BULK_REVOKE_CA_FILE")]
-    ca_file: Option<PathBuf>,
-
-    /// Graph's origin, without the version
-    #[arg(long, value_name = "URL", env = "BULK_REVOKE_GRAPH_ROOT")]
-    graph_root: Option<String>,
-
-    /// The place that issues tokens
-    #[arg(long, value_name = "URL", env = "BULK_REVOKE_AUTHORITY")]
-    authority: Option<String>,
-}
-
 impl RunArgs {
     /// The layer of flags.
     pub(super) fn flags(&self) -> Flags {
-        let limits = &self.limits;
-        Flags {
-            run: RunOptions {
-                concurrency: limits.concurrency,
-                quota: limits.quota.map(|quota| quota.0),
-                rate: limits.rate.map(|rate| rate.0),
-                max_attempts: limits.max_attempts,
-                max_pause: limits.max_pause,
-                timeout: limits.timeout,
-                deadline: limits.deadline,
-                max_fail: limits.max_fail,
-                max_items: limits.max_items,
-                on_empty: limits.on_empty,
-            },
-            graph_root: self.service.graph_root.clone(),
-            authority: self.service.authority.clone(),
-            ca_file: self.service.ca_file.clone(),
-            simulated: self.simulate.is_some(),
-        }
+        let run = self.guards.over(self.certainty.over(self.limits.options()));
+        Flags { simulated: self.simulate.is_some(), ..self.service.flags(run) }
+    }
+}
+
+/// What takes up a run again.
+#[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    /// The run's id, or its beginning [default: resume: the latest unfinished; verify: the latest]
+    pub(super) run: Option<String>,
+
+    #[command(flatten)]
+    pub(super) place: Place,
+
+    /// Put the report files directly into DIR
+    #[arg(long, value_name = "DIR", env = "BULK_REVOKE_OUT")]
+    pub(super) out: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) limits: Limits,
+
+    #[command(flatten)]
+    pub(super) certainty: Certainty,
+
+    #[command(flatten)]
+    pub(super) service: Service,
+}
+
+impl ResumeArgs {
+    /// The layer of flags.
+    pub(super) fn flags(&self) -> Flags {
+        self.service.flags(self.certainty.over(self.limits.options()))
     }
 }
 
@@ -292,6 +248,47 @@ pub(super) struct RunsArgs {
     /// How to show them
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    /// The object's id
+    #[arg(value_name = "ID")]
+    pub(super) id: ObjectId,
+
+    #[command(flatten)]
+    pub(super) place: Place,
+
+    /// Look among the simulated runs
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(super) simulated: bool,
+
+    /// How to show it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditCommand {
+    /// Recompute the chain of hashes over a run's plan and events, and name the first row that does not fit
+    Verify(AuditArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AuditArgs {
+    /// The run's id, or its beginning [default: every run]
+    pub(super) run: Option<String>,
+
+    /// The head that summary.json or the log named, kept elsewhere: it must be in the chain
+    #[arg(long, value_name = "H")]
+    pub(super) head: Option<String>,
+
+    #[command(flatten)]
+    pub(super) place: Place,
+
+    /// Look among the simulated runs
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(super) simulated: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

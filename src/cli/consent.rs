@@ -7,7 +7,10 @@ use super::exit::{Exit, Quit};
 use super::lists::Counts;
 use super::planning::Prepared;
 use super::run::Job;
-use crate::plan::{Facts, Guards, guard};
+use super::survey::Survey;
+use crate::exec::Listed;
+use crate::model::{Lane, TenantId};
+use crate::plan::{Facts, Guards, Share, guard};
 use crate::report::plain;
 
 /// Tenants that are named one by one before a run; nobody reads more.
@@ -15,17 +18,21 @@ const MOST_TENANTS: usize = 20;
 
 impl Job<'_> {
     /// Says what is about to happen, and whether it may. Dry runs ask the guards and nobody else; simulated ones harm nobody.
-    pub(super) fn allow(&self, prepared: &Prepared) -> Result<(), Quit> {
-        let Counts { to_send, protected, .. } = prepared.counts;
+    pub(super) fn allow(&self, prepared: &Prepared, survey: &Survey) -> Result<(), Quit> {
+        let (context, settings) = (self.session.context, &self.session.settings);
+        let (to_send, protected) = (survey.to_send, prepared.counts.protected);
         let is_simulated = self.args.simulate.is_some();
-        self.context.say(&announcement(prepared));
-        let facts = Facts { to_send, protected, can_ask: self.context.can_ask || is_simulated };
-        let guards = Guards { max_items: self.settings.max_items, refuse_protected: self.settings.refuse_protected };
+        context.say(&announcement(prepared, survey));
+        let can_ask = context.can_ask || is_simulated;
+        // What cannot be reached now is sent by `resume` without asking again: it is asked for here.
+        let to_send = to_send + survey.unreached;
+        let facts = Facts { to_send, protected, can_ask, shares: shares(prepared, survey) };
+        let guards = Guards { max_items: settings.max_items, refuse_protected: settings.refuse_protected };
         guard(&facts, &guards).map_err(|refusal| Quit::new(Exit::Refused, refusal.to_string()).hint("nothing was sent"))?;
         if is_simulated || self.args.dry_run || self.args.yes || to_send == 0 {
             return Ok(());
         }
-        if !self.context.can_ask {
+        if !context.can_ask {
             let line = "nobody can be asked whether to send; nothing was sent";
             return Err(Quit::new(Exit::Refused, line).hint("give --yes to send without asking"));
         }
@@ -41,28 +48,76 @@ impl Job<'_> {
             let read = io::stdin().lock().read_line(&mut line);
             let _ = typed.send(read.map(|_| line).unwrap_or_default());
         });
-        let answer = self.interrupts.wait(&self.runtime, answer)?.unwrap_or_default();
+        let answer = self.session.interrupts.wait(&self.session.runtime, answer)?.unwrap_or_default();
         if answer.trim() == items.to_string() { Ok(()) } else { Err(Quit::new(Exit::Refused, "not confirmed; nothing was sent")) }
     }
 }
 
+/// What would be sent of what each tenant has.
+fn shares(prepared: &Prepared, survey: &Survey) -> Vec<Share> {
+    let tenants = &prepared.subject.tenants;
+    if survey.kinds.is_empty() {
+        return vec![Share { of: "the tenant (--no-preflight)".to_owned(), to_send: survey.to_send, objects: None }];
+    }
+    let share = |found: &crate::exec::Surveyed| {
+        let label = tenants.iter().find(|row| row.id == found.tenant).map(|row| plain(&row.label)).unwrap_or_default();
+        let objects = match found.list {
+            Some(Listed::Read { objects, .. }) => Some(objects),
+            Some(Listed::Unreadable) | None => None,
+        };
+        Share { of: format!("{} of {label}", found.kind), to_send: found.to_send, objects }
+    };
+    let is_surveyed =
+        |lane: &&Lane| survey.kinds.iter().any(|found| found.tenant == lane.tenant && found.kind.facts().service == lane.service);
+    let unreached = |lane: &Lane| {
+        let label = tenants.iter().find(|row| row.id == lane.tenant).map(|row| plain(&row.label)).unwrap_or_default();
+        Share { of: format!("{} of {label}", lane.service), to_send: lane.items, objects: None }
+    };
+    let unread = prepared.subject.lanes.iter().filter(|lane| !is_surveyed(lane)).map(unreached);
+    survey.kinds.iter().map(share).chain(unread).collect()
+}
+
 /// What is about to happen, per tenant and service.
-fn announcement(prepared: &Prepared) -> String {
-    let Counts { rows, to_send, protected, invalid, .. } = prepared.counts;
-    let mut text = format!("{rows} rows: {to_send} to send");
+fn announcement(prepared: &Prepared, survey: &Survey) -> String {
+    let Counts { rows, protected, invalid, .. } = prepared.counts;
+    let mut text = format!("{rows} rows: {} to send", survey.to_send);
     for (count, what) in [(prepared.counts.repeated(), "repeated"), (protected, "protected"), (invalid, "invalid")] {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
         }
     }
+    for (status, count) in &survey.settled {
+        let _ = write!(text, ", {count} {}", status.name().replace('_', " "));
+    }
+    if survey.unreached > 0 {
+        let _ = write!(text, ", {} in tenants that cannot be reached now", survey.unreached);
+    }
+    if survey.adopted > 0 {
+        let _ = write!(text, ", {} at work already", survey.adopted);
+    }
     let senders = prepared.senders();
     for row in senders.iter().take(MOST_TENANTS) {
-        let lanes = prepared.planned.lanes.iter().filter(|lane| lane.tenant == row.id);
-        let parts: Vec<String> = lanes.map(|lane| format!("{} {}", lane.items, lane.service)).collect();
-        let _ = write!(text, "\n  {} ({}): {}", plain(&row.label), row.id, parts.join(", "));
+        let parts = sent(prepared, survey, row.id);
+        if !parts.is_empty() {
+            let id = row.id.to_string();
+            let id = if row.label == id { String::new() } else { format!(" ({id})") };
+            let _ = write!(text, "\n  {}{id}: {parts}", plain(&row.label));
+        }
     }
     if let Some(more) = senders.len().checked_sub(MOST_TENANTS).filter(|more| *more > 0) {
         let _ = write!(text, "\n  and {more} more tenants");
     }
     text
+}
+
+/// What would be sent in a tenant: `6 Android, 3 VPP`.
+fn sent(prepared: &Prepared, survey: &Survey, tenant: TenantId) -> String {
+    let of = |lane: &&Lane| lane.tenant == tenant;
+    let lanes = prepared.subject.lanes.iter().filter(of);
+    let counts = lanes.map(|lane| {
+        let kinds = survey.kinds.iter().filter(|found| found.tenant == tenant && found.kind.facts().service == lane.service);
+        let found: Vec<u64> = kinds.map(|found| found.to_send).collect();
+        (if found.is_empty() { lane.items } else { found.iter().sum() }, lane.service)
+    });
+    counts.filter(|(count, _)| *count > 0).map(|(count, service)| format!("{count} {service}")).collect::<Vec<_>>().join(", ")
 }

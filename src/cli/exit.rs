@@ -127,6 +127,7 @@ impl From<LedgerError> for Quit {
             LedgerError::NoSuchRun(_) | LedgerError::Ambiguous(_) => Exit::Usage,
             LedgerError::Directory { .. }
             | LedgerError::Foreign(_)
+            | LedgerError::Older { .. }
             | LedgerError::Newer { .. }
             | LedgerError::Sql { .. }
             | LedgerError::Damaged(_) => Exit::Record,
@@ -138,9 +139,8 @@ impl From<LedgerError> for Quit {
 impl From<LockError> for Quit {
     fn from(error: LockError) -> Self {
         match &error {
-            LockError::Held { .. } => {
-                Self::new(Exit::Locked, error.to_string()).hint("wait until it has ended, then start again")
-            }
+            LockError::Held { .. } => Self::new(Exit::Locked, error.to_string())
+                .hint("wait until it has ended, then start again; or give --lock-wait, such as --lock-wait 10m"),
             LockError::Io { .. } => Self::new(Exit::Record, error.to_string()),
         }
     }

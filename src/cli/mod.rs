@@ -4,21 +4,26 @@ mod args;
 mod consent;
 mod context;
 mod exit;
+mod flags;
+mod history;
 mod lists;
 mod pastime;
 mod planning;
 mod preflight;
+mod resume;
 mod run;
+mod session;
 mod signal;
 mod simulate;
 mod streams;
+mod survey;
 mod tenants;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use args::{Cli, Command};
+use args::{AuditCommand, Cli, Command};
 use context::Context;
 pub use exit::{Exit, Quit};
 
@@ -39,8 +44,12 @@ fn command() -> ExitCode {
     let context = Context::new(cli.output);
     let result = match cli.command {
         Command::Run(args) => run::run(&context, &args),
+        Command::Resume(args) => resume::resume(&context, &args),
+        Command::Verify(args) => resume::verify(&context, &args),
         Command::Report(args) => pastime::report(&context, &args),
         Command::Runs(args) => pastime::runs(&context, &args),
+        Command::History(args) => history::history(&context, &args),
+        Command::Audit(AuditCommand::Verify(args)) => history::audit(&context, &args),
         Command::Simulate(args) => simulate::serve(&context, &args),
     };
     let exit = result.unwrap_or_else(|quit| {

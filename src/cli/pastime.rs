@@ -133,7 +133,7 @@ fn json(run: &RunHeader) -> String {
     serde_json::to_string(run).unwrap_or_default()
 }
 
-fn csv_line(cells: &[String]) -> String {
+pub(super) fn csv_line(cells: &[String]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let written = writer.write_record(cells).ok().and_then(|()| writer.into_inner().ok()).unwrap_or_default();
     String::from_utf8_lossy(&written).trim_end().to_owned()
@@ -152,7 +152,8 @@ fn table(runs: &[RunHeader]) {
     }
 }
 
-fn open(settings: &Settings, is_simulated: bool) -> Result<Ledger, Quit> {
+/// The ledger of real or of simulated runs.
+pub(super) fn open(settings: &Settings, is_simulated: bool) -> Result<Ledger, Quit> {
     let directory: PathBuf = if is_simulated { simulated(&settings.state_dir) } else { settings.state_dir.clone() };
     Ok(Ledger::open(&directory)?)
 }

@@ -1,13 +1,13 @@
 //! From lists to a run in the ledger. Until that is done, the run does not exist.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use super::context::{invalid, unreadable};
 use super::exit::Quit;
 use super::lists::Counts;
-use super::preflight::{self, Service};
+use super::preflight;
 use super::run::Job;
+use super::session::Subject;
 use super::simulate;
 use super::tenants::{Book, Mode};
 use crate::auth::{SignIn, discover};
@@ -18,14 +18,8 @@ use crate::report::prepare;
 
 /// A run whose items are in the ledger, and what it needs to go on.
 pub(super) struct Prepared {
-    pub(super) ledger: Ledger,
-    pub(super) planned: Planned,
-    pub(super) run: String,
-    /// Where its report goes.
-    pub(super) out: PathBuf,
-    pub(super) tenants: Vec<TenantRow>,
+    pub(super) subject: Subject,
     pub(super) counts: Counts,
-    pub(super) service: Service,
     /// The embedded Graph, as long as it is needed.
     pub(super) simulator: Option<crate::sim::Server>,
 }
@@ -42,8 +36,8 @@ struct Pass {
 impl Prepared {
     /// The tenants that have something to send.
     pub(super) fn senders(&self) -> Vec<TenantRow> {
-        let sends = |row: &&TenantRow| self.planned.lanes.iter().any(|lane| lane.tenant == row.id);
-        self.tenants.iter().filter(sends).cloned().collect()
+        let sends = |row: &&TenantRow| self.subject.lanes.iter().any(|lane| lane.tenant == row.id);
+        self.subject.tenants.iter().filter(sends).cloned().collect()
     }
 }
 
@@ -51,34 +45,36 @@ impl Job<'_> {
     /// Reads every list into the ledger.
     pub(super) fn plan(&self) -> Result<Prepared, Quit> {
         let simulate = self.args.simulate;
-        let mut ledger = Ledger::open(&self.state_dir())?;
+        let session = &self.session;
+        let settings = &session.settings;
+        let mut ledger = Ledger::open(&session.state_dir)?;
         let run = self.new_run_id();
-        let out = self.args.out.clone().unwrap_or_else(|| self.settings.report_dir.join(&run));
         // Proved before anything else; the run's own directory is made when there is something to put into it.
-        prepare(self.args.out.as_ref().unwrap_or(&self.settings.report_dir))?;
-        let client = preflight::http(&self.settings, self.settings.authority.base().is_loopback())?;
-        let mut book = Book::new(if simulate.is_some() { Mode::Simulated } else { Mode::Real }, &self.settings);
+        prepare(self.args.out.as_ref().unwrap_or(&settings.report_dir))?;
+        let client = preflight::http(settings, settings.authority.base().is_loopback())?;
+        let mut book = Book::new(if simulate.is_some() { Mode::Simulated } else { Mode::Real }, settings);
         let pass = loop {
             // Looking domains up may take long, and meanwhile the ledger must not be held: so the lists are read again.
             if let Some(pass) = self.pass(&mut ledger, &run, &mut book)? {
                 break pass;
             }
             for domain in book.unresolved() {
-                let found = self.interrupts.wait(&self.runtime, discover(&client, &self.settings.authority, &domain))?;
+                let found = session.interrupts.wait(&session.runtime, discover(&client, &settings.authority, &domain))?;
                 book.resolve(domain, found.map_err(|error| format!("failed to {error}")));
             }
         };
         let (root, authority, simulator) = match simulate {
-            None => (self.settings.root.clone(), self.settings.authority.clone(), None),
+            None => (settings.root.clone(), settings.authority.clone(), None),
             Some(scenario) => {
-                let server = simulate::start(&self.runtime, simulate::options(scenario), &book, pass.objects)?;
+                let server = simulate::start(&session.runtime, simulate::options(scenario), &book, pass.objects)?;
                 let (root, authority) = simulate::places(&server)?;
                 (root, authority, Some(server))
             }
         };
-        let service = preflight::service(&self.settings, root, authority, pass.sign_ins)?;
-        let tenants = book.rows().to_vec();
-        Ok(Prepared { ledger, planned: pass.written, run, out, tenants, counts: pass.counts, service, simulator })
+        let service = preflight::service(settings, root, authority, pass.sign_ins)?;
+        let (Planned { no, lanes, .. }, tenants) = (pass.written, book.rows().to_vec());
+        let subject = Subject { ledger, no, run, tenants, lanes, service };
+        Ok(Prepared { subject, counts: pass.counts, simulator })
     }
 
     /// One pass over the lists, into the ledger. None: domains must be looked up first, and nothing was written.
@@ -103,36 +99,38 @@ impl Job<'_> {
             return Ok(None);
         }
         read.problems.extend(only_tenant.err());
-        let sign_ins = if read.counts.to_send > 0 { book.sign_ins(&self.context.env, &mut read.problems) } else { Vec::new() };
-        self.context.tell(&read)?;
+        let sign_ins =
+            if read.counts.to_send > 0 { book.sign_ins(&self.session.context.env, &mut read.problems) } else { Vec::new() };
+        self.session.context.tell(&read)?;
         let written = writer.commit(&read.sources, book.rows())?;
         Ok(Some(Pass { written, counts: read.counts, sign_ins, objects }))
     }
 
     fn new_run(&self, run: &str) -> NewRun {
         let simulated = self.args.simulate.map(|scenario| format!("simulate:{scenario}"));
+        let (context, settings) = (self.session.context, &self.session.settings);
         NewRun {
             run: run.to_owned(),
-            job: self.args.job.clone().unwrap_or_else(|| self.inputs.name()),
-            started_at: self.context.clock.stamp(),
+            job: self.name(),
+            started_at: context.clock.stamp(),
             tool: env!("CARGO_PKG_VERSION").to_owned(),
-            operator: self.context.env.operator(),
+            operator: context.env.operator(),
             ticket: self.args.ticket.clone().or_else(|| self.inputs.ticket.clone()),
-            root: simulated.clone().unwrap_or_else(|| self.settings.root.to_string()),
-            authority: simulated.unwrap_or_else(|| self.settings.authority.to_string()),
+            root: simulated.clone().unwrap_or_else(|| settings.root.to_string()),
+            authority: simulated.unwrap_or_else(|| settings.authority.to_string()),
         }
     }
 
     /// Sorts by time, can be read aloud by its end, and does not repeat on one machine.
     fn new_run_id(&self) -> String {
         let random = uuid::Uuid::new_v4().simple().to_string();
-        format!("{}-{}", self.context.clock.wall().strftime("%Y%m%d-%H%M%S"), &random[..6])
+        format!("{}-{}", self.session.context.clock.wall().strftime("%Y%m%d-%H%M%S"), &random[..6])
     }
 
     /// The ids of `[guard] protect` and of its file.
     fn protected(&self) -> Result<HashSet<ObjectId>, Quit> {
-        let mut ids: HashSet<ObjectId> = self.settings.protect.iter().copied().collect();
-        let Some(path) = &self.settings.protect_file else { return Ok(ids) };
+        let mut ids: HashSet<ObjectId> = self.session.settings.protect.iter().copied().collect();
+        let Some(path) = &self.session.settings.protect_file else { return Ok(ids) };
         let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
         let mut problems = Vec::new();
         for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty() && !text.starts_with('#')) {

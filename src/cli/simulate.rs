@@ -8,7 +8,7 @@ use super::exit::{Exit, Quit};
 use super::lists::Inputs;
 use super::signal::Interrupts;
 use super::tenants::{Book, Mode};
-use super::{run, streams};
+use super::{session, streams};
 use crate::auth::Authority;
 use crate::config::Flags;
 use crate::exec::Stop;
@@ -65,7 +65,7 @@ pub(super) fn serve(context: &Context, args: &SimulateArgs) -> Result<Exit, Quit
     let inputs = Inputs::read(&args.lists)?;
     let settings = context.settings(&args.place, inputs.run, Flags::default(), inputs.problems.clone())?;
     context.start_log(&settings, Curtain::none());
-    let runtime = run::runtime()?;
+    let runtime = session::runtime()?;
     let interrupts = Interrupts::listen(&runtime);
     let mut book = Book::new(Mode::Simulated, &settings);
     let policy = PlanPolicy { skip_invalid: args.lists.skip_invalid, only: args.lists.only.clone(), ..PlanPolicy::default() };

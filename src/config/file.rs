@@ -1,10 +1,11 @@
 //! What `config.toml` may say.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::options::RunOptions;
 use super::table::{Document, Table};
-use super::value::word;
+use super::value::{duration, word};
 use crate::auth::SecretRef;
 use crate::graph::Cloud;
 use crate::model::{ObjectId, Problem};
@@ -54,6 +55,7 @@ pub(super) struct GuardOptions {
     pub(super) protect: Vec<ObjectId>,
     pub(super) protect_file: Option<PathBuf>,
     pub(super) refuse_protected: bool,
+    pub(super) vpp_again_after: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +83,6 @@ impl ConfigFile {
         let mut report = top.table("report", problems);
         let mut state = top.table("state", problems);
         let mut log = top.table("log", problems);
-        verify_off(&mut verify, problems);
         let tenants = top.table("tenants", problems).tables(problems).into_iter().map(|(name, line, mut table)| {
             let auth = AuthOptions::take(&mut table, problems);
             table.finish(problems);
@@ -92,7 +93,7 @@ impl ConfigFile {
             tenants: tenants.collect(),
             graph: GraphOptions::take(&mut graph, problems),
             auth: AuthOptions::take(&mut auth, problems),
-            run: RunOptions::take(&mut run, problems),
+            run: RunOptions::take(&mut run, &mut verify, problems),
             guard: GuardOptions::take(&mut guard, problems),
             report: ReportOptions::take(&mut report, problems),
             state_dir: state.text("dir", problems).map(PathBuf::from),
@@ -103,14 +104,6 @@ impl ConfigFile {
         }
         file
     }
-}
-
-/// Reading back is not built yet; saying so is better than a promise that is not kept.
-pub(super) fn verify_off(table: &mut Table<'_>, problems: &mut Vec<Problem>) {
-    table.value("enabled", problems, |text| match text {
-        "false" => Ok(()),
-        _ => Err("this version does not read back yet: only false is possible".to_owned()),
-    });
 }
 
 impl GraphOptions {
@@ -164,6 +157,7 @@ impl GuardOptions {
             refuse_protected: table
                 .value("protect_mode", problems, |text| word(text, &[("skip", false), ("refuse", true)]))
                 .unwrap_or(false),
+            vpp_again_after: table.value("vpp_again_after", problems, duration),
         }
     }
 }

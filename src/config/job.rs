@@ -1,7 +1,6 @@
 //! A job: lists, items and defaults in a TOML file. It comes from a ticket, so it may say nothing about sign-in,
 //! guards or places.
 
-use super::file::verify_off;
 use super::options::RunOptions;
 use super::table::{Document, Table};
 use crate::model::{Entry, Place, Problem, REMOVED, Source, VppOptions, is_secret_column};
@@ -70,7 +69,6 @@ impl Job {
         let mut vpp = top.table("vpp", problems);
         let mut run = top.table("run", problems);
         let mut verify = top.table("verify", problems);
-        verify_off(&mut verify, problems);
         let job = Self {
             name: top.text("name", problems),
             kind: top.text("kind", problems),
@@ -81,7 +79,7 @@ impl Job {
                 notify_managed_devices: vpp.flag("notify_managed_devices", problems).unwrap_or(false),
                 revoke_untracked_licenses: vpp.flag("revoke_untracked_licenses", problems).unwrap_or(false),
             },
-            run: RunOptions::take(&mut run, problems),
+            run: RunOptions::take(&mut run, &mut verify, problems),
             items: top.array("items", problems).into_iter().map(|(line, table)| Item::take(line, table, problems)).collect(),
         };
         for table in [vpp, run, verify, top] {

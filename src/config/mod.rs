@@ -16,4 +16,4 @@ pub use file::ConfigFile;
 pub use job::Job;
 pub use options::{OnEmpty, RunOptions, deadline};
 pub use settings::{Flags, Layers, Settings, SignInSettings, settings};
-pub use value::{positive_duration, quota};
+pub use value::{duration, positive_duration, quota};

@@ -28,7 +28,7 @@ impl std::str::FromStr for OnEmpty {
     }
 }
 
-/// The keys of `[run]`.
+/// The keys of `[run]` and `[verify]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct RunOptions {
     /// Requests in flight, over all tenants.
@@ -51,11 +51,21 @@ pub struct RunOptions {
     pub max_items: Option<Bounds>,
     /// What an empty list means.
     pub on_empty: Option<OnEmpty>,
+    /// How long a lost request may still be working at the service; ten times that for VPP.
+    pub settle: Option<Duration>,
+    /// How old a reading may be when its item is sent.
+    pub pin_max_age: Option<Duration>,
+    /// Whether a 204 is read back.
+    pub verify: Option<bool>,
+    /// How long Android profiles are read back after the last request.
+    pub android_deadline: Option<Duration>,
+    /// How long VPP actions are followed after the last request.
+    pub vpp_deadline: Option<Duration>,
 }
 
 impl RunOptions {
-    /// Takes the keys of `[run]` out of a table.
-    pub(super) fn take(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
+    /// Takes the keys of `[run]` and `[verify]` out of their tables.
+    pub(super) fn take(table: &mut Table<'_>, verify: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
         Self {
             concurrency: table
                 .value("concurrency", problems, |text| text.parse().map_err(|_| format!("{text:?} is not a number above 0"))),
@@ -68,6 +78,11 @@ impl RunOptions {
             max_fail: table.value("max_fail", problems, str::parse),
             max_items: table.value("max_items", problems, str::parse),
             on_empty: table.value("on_empty", problems, str::parse),
+            settle: table.value("settle", problems, positive_duration),
+            pin_max_age: table.value("pin_max_age", problems, positive_duration),
+            verify: verify.flag("enabled", problems),
+            android_deadline: verify.value("android_deadline", problems, positive_duration),
+            vpp_deadline: verify.value("vpp_deadline", problems, positive_duration),
         }
     }
 
@@ -85,6 +100,11 @@ impl RunOptions {
             max_fail: stronger.max_fail.or(self.max_fail),
             max_items: stronger.max_items.or(self.max_items),
             on_empty: stronger.on_empty.or(self.on_empty),
+            settle: stronger.settle.or(self.settle),
+            pin_max_age: stronger.pin_max_age.or(self.pin_max_age),
+            verify: stronger.verify.or(self.verify),
+            android_deadline: stronger.android_deadline.or(self.android_deadline),
+            vpp_deadline: stronger.vpp_deadline.or(self.vpp_deadline),
         }
     }
 

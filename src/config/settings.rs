@@ -8,7 +8,7 @@ use super::env::Env;
 use super::file::{AuthOptions, ConfigFile};
 use super::options::{OnEmpty, RunOptions};
 use crate::auth::{Authority, SecretRef};
-use crate::exec::{Policy, Quota};
+use crate::exec::{Goal, PerService, Policy, Quota};
 use crate::graph::{Cloud, GraphRoot};
 use crate::model::{Bounds, ObjectId, Problem};
 
@@ -69,6 +69,8 @@ pub struct Settings {
     pub protect_file: Option<PathBuf>,
     /// A protected id refuses the run instead of being skipped.
     pub refuse_protected: bool,
+    /// A VPP token that an earlier run revoked within this time is skipped.
+    pub vpp_again_after: Duration,
     /// Where report directories are made.
     pub report_dir: PathBuf,
     /// Reports with BOM and CRLF.
@@ -139,6 +141,7 @@ pub fn settings(layers: Layers, env: &Env, problems: &mut Vec<Problem>) -> Optio
         protect: config.guard.protect,
         protect_file: config.guard.protect_file,
         refuse_protected: config.guard.refuse_protected,
+        vpp_again_after: config.guard.vpp_again_after.unwrap_or(DEFAULT_VPP_AGAIN_AFTER),
         report_dir: config.report.dir.unwrap_or_else(|| PathBuf::from("reports")),
         excel: config.report.excel.unwrap_or(false),
         delimiter: config.report.delimiter.unwrap_or(b','),
@@ -164,7 +167,28 @@ const DEFAULT_MAX_PAUSE: Duration = Duration::from_mins(30);
 /// 100 writes in 20 s per app and tenant (throttling limits page of 2025-01-14).
 const DEFAULT_QUOTA: Quota = Quota { count: NonZeroU32::new(100).unwrap(), per: Duration::from_secs(20) };
 
+/// How long a lost request may still be working at the service.
+const DEFAULT_SETTLE: Duration = Duration::from_secs(3);
+
+/// VPP actions are taken in by a slower part of the service.
+const VPP_SETTLES: u32 = 10;
+
+/// Android profiles show a revocation within seconds, as a rule.
+const DEFAULT_ANDROID_DEADLINE: Duration = Duration::from_mins(2);
+
+/// A VPP action of a large token takes minutes.
+const DEFAULT_VPP_DEADLINE: Duration = Duration::from_mins(15);
+
+const DEFAULT_PIN_MAX_AGE: Duration = Duration::from_mins(1);
+
+/// A reading that is too old as soon as it comes would never let its item be sent.
+const LEAST_PIN_AGE: Duration = Duration::from_secs(1);
+
+/// A VPP token that was revoked within this time is not revoked again.
+const DEFAULT_VPP_AGAIN_AFTER: Duration = Duration::from_hours(24);
+
 fn policy(run: &RunOptions) -> Policy {
+    let settle = run.settle.unwrap_or(DEFAULT_SETTLE);
     Policy {
         concurrency: run.concurrency.unwrap_or(DEFAULT_CONCURRENCY),
         quota: run.quota.unwrap_or(Some(DEFAULT_QUOTA)),
@@ -173,6 +197,17 @@ fn policy(run: &RunOptions) -> Policy {
         max_pause: run.max_pause.unwrap_or(DEFAULT_MAX_PAUSE),
         deadline: run.deadline.filter(|deadline| !deadline.is_zero()),
         max_fail: run.max_fail.unwrap_or_default(),
+        goal: Goal::Revoke,
+        settle: PerService { android: settle, vpp: settle * VPP_SETTLES },
+        verify: run.verify.unwrap_or(true),
+        verify_deadline: PerService {
+            android: run.android_deadline.unwrap_or(DEFAULT_ANDROID_DEADLINE),
+            vpp: run.vpp_deadline.unwrap_or(DEFAULT_VPP_DEADLINE),
+        },
+        pins: true,
+        pin_max_age: run.pin_max_age.unwrap_or(DEFAULT_PIN_MAX_AGE).max(LEAST_PIN_AGE),
+        pinned_until: Duration::ZERO,
+        allow_reissued: false,
     }
 }
 

@@ -14,7 +14,7 @@ const LONGEST_WINDOW: Duration = Duration::from_hours(365 * 24);
 ///
 /// # Errors
 /// Says what was expected.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let wrong = || format!("{text:?} is not a duration such as 500ms, 20s, 5m or 1h 30m");
     if let Ok(seconds) = text.parse::<u32>() {

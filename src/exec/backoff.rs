@@ -22,6 +22,10 @@ pub(super) const THROTTLED: Growth = Growth { initial: Duration::from_secs(5), c
 /// For an item whose request had no effect: one second, because most network faults are over by then.
 pub(super) const RETRY: Growth = Growth { initial: Duration::from_secs(1), cap: Duration::from_secs(30), jitter: 0.5 };
 
+/// Between two readings of an object that is to show its revocation: most do within a second, and a VPP action of a
+/// large token may take minutes.
+pub(super) const CONFIRM: Growth = Growth { initial: Duration::from_millis(500), cap: Duration::from_secs(30), jitter: 0.2 };
+
 /// Under a `Retry-After` that is too short to be meant, such as 0 or 1 for ever.
 pub(super) const FLOOR: Growth = Growth { initial: Duration::from_millis(250), cap: Duration::from_secs(10), jitter: 0.0 };
 

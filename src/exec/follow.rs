@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::backoff::RETRY;
+use super::look::NO_PIN;
 use super::policy::Policy;
 use super::port::Verdict;
-use crate::model::{Progress, Reached, Status, Then};
+use crate::model::{Outcome, Progress, Reached, Service, Status, Then, Work};
 
 /// What follows for an item.
 pub(super) enum Follow {
@@ -16,57 +17,59 @@ pub(super) enum Follow {
 }
 
 /// What follows from a verdict on an item with this history.
-pub(super) fn follow(verdict: &Verdict, progress: &Progress, policy: &Policy) -> Follow {
+pub(super) fn follow(verdict: &Verdict, work: &Work, policy: &Policy) -> Follow {
+    let progress = &work.progress;
     let attempts = progress.attempts + 1;
     let used_up = attempts >= policy.max_attempts.get();
+    let is_hopeless = progress.pin.is_none() && work.item.kind.facts().service == Service::Vpp;
     let at_once = |then| Follow::Reply(then, Duration::ZERO);
     let later =
         |after: Option<Duration>| Follow::Reply(Then::Again, RETRY.delay(progress.attempts).max(after.unwrap_or_default()));
     match verdict {
-        Verdict::Settled { status, reason } => at_once(settled(*status, reason)),
-        Verdict::Denied { reason } => at_once(settled(Status::Refused, reason)),
+        Verdict::Settled { status: Status::Accepted, .. } if policy.verify && is_hopeless => {
+            at_once(settled(Outcome::new(Status::Unconfirmed, NO_PIN)))
+        }
+        Verdict::Settled { status: Status::Accepted, .. } if policy.verify => at_once(Then::Confirm),
+        Verdict::Settled { status: status @ (Status::Accepted | Status::AwaitingApproval), reason } => {
+            at_once(settled(Outcome::new(*status, reason)))
+        }
+        Verdict::Settled { status, reason } => at_once(permanent(progress, Outcome::new(*status, reason))),
+        Verdict::Denied { reason } => at_once(permanent(progress, Outcome::new(Status::Refused, reason))),
         Verdict::NoToken => Follow::Released,
         Verdict::Throttled { .. } => at_once(Then::Throttled),
         // One more than the rest: a token that has just expired is no fault of the item's.
         Verdict::Unauthorized if attempts > policy.max_attempts.get() => {
-            at_once(settled(Status::Refused, "the service refused every token that was issued"))
+            let outcome = Outcome::new(Status::Refused, "the service refused every token that was issued");
+            at_once(permanent(progress, outcome))
         }
         Verdict::Unauthorized => at_once(Then::SignIn),
-        Verdict::Again { reached: Reached::Maybe, .. } => at_once(in_doubt(Doubt::MayHaveActed)),
-        Verdict::Again { reached: Reached::Answered, after } => {
-            if used_up {
-                at_once(in_doubt(Doubt::KeepsConflicting))
-            } else {
-                later(*after)
-            }
+        Verdict::Again { reached: Reached::Maybe, .. } if is_hopeless => at_once(settled(Outcome::new(Status::Unknown, NO_PIN))),
+        // What the service wishes to wait is kept before the next request; reading needs no such wait.
+        Verdict::Again { reached: Reached::Maybe, after } => {
+            Follow::Reply(Then::Look { otherwise: None }, after.unwrap_or_default())
+        }
+        Verdict::Again { reached: Reached::Answered, after } if !used_up => later(*after),
+        Verdict::Again { reached: Reached::Answered, .. } if is_hopeless => {
+            at_once(settled(Outcome::new(Status::Unknown, "a conflict until the attempts were used up; it was not read before")))
+        }
+        Verdict::Again { reached: Reached::Answered, .. } => {
+            let reason = format!("the last of {attempts} attempts met a conflict, and it is as it was");
+            at_once(Then::Look { otherwise: Some(Outcome::new(Status::Failed, reason)) })
         }
         Verdict::Again { reached: Reached::NotSent, after } if !used_up => later(*after),
-        Verdict::Again { reached: Reached::NotSent, .. } if progress.conflicted => at_once(in_doubt(Doubt::KeepsConflicting)),
         Verdict::Again { reached: Reached::NotSent, .. } => {
-            at_once(settled(Status::Failed, &format!("no request reached the service in {attempts} attempts")))
+            let reason = format!("no request reached the service in {attempts} attempts");
+            at_once(permanent(progress, Outcome::new(Status::Failed, reason)))
         }
     }
 }
 
-fn settled(status: Status, reason: &str) -> Then {
-    Then::Settled { status, reason: reason.to_owned() }
+/// An answer that would end the item. If an earlier request may have had its effect, it is read back before that counts:
+/// "there is nothing to revoke" is what a token says that was revoked a moment ago.
+fn permanent(progress: &Progress, outcome: Outcome) -> Then {
+    if progress.doubted { Then::Look { otherwise: Some(outcome) } } else { settled(outcome) }
 }
 
-/// Why an item is in doubt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doubt {
-    /// No answer, a 408, a 5xx, or an answer that is none.
-    MayHaveActed,
-    /// The service answered "conflict" or "locked" until the attempts were used up.
-    KeepsConflicting,
-}
-
-/// The one place that decides on an item in doubt. It is never sent again on a guess: until objects are
-/// read back, nothing can show that the first request had no effect, and the row says so.
-fn in_doubt(doubt: Doubt) -> Then {
-    let reason = match doubt {
-        Doubt::MayHaveActed => "not repeated, because it may have had its effect",
-        Doubt::KeepsConflicting => "a conflict until the attempts were used up",
-    };
-    settled(Status::Unknown, reason)
+fn settled(Outcome { status, reason }: Outcome) -> Then {
+    Then::Settled { status, reason }
 }

@@ -1,88 +1,29 @@
-//! What the scheduler knows of a lane (the items of one tenant and service) and of a tenant. Pure.
+//! What the scheduler holds of a lane: the items of one tenant and service, by what they wait for. Pure.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::backoff::{self, FLOOR, RETRY, THROTTLED};
-use super::pace::{Turn, Window};
-use super::rate::Rate;
+use super::gate::{Gate, Stream};
+use super::held::{Held, Waiting};
+use super::looks::Looks;
+use super::pace::Turn;
+use super::policy::{Goal, Policy, Quota};
+use super::taken::{Listed, Surveyed};
+use super::tenant::Tenant;
 use crate::clock::Moment;
-use crate::model::{ItemNo, Lane, TenantId, Work};
+use crate::model::{ItemNo, Kind, Lane, ObjectId, Phase, Progress, Snapshot, Status};
 
-/// This many answers of a lane, all of them "you may not", and none other: the app lacks the permission.
-pub(super) const DENIED_ALIKE: u32 = 5;
+/// Objects are read this long before their items' turn, so that a window that opens does not wait for reads.
+const LEAD: Duration = Duration::from_secs(3);
 
-/// A tenant, over all its lanes.
-#[derive(Debug)]
-pub(super) struct Tenant {
-    pub(super) id: TenantId,
-    pub(super) stopped: bool,
-    pub(super) rate: Option<Rate>,
-    /// Whether a token is being asked for.
-    pub(super) signing_in: bool,
-    paused_until: Moment,
-    /// Since when nothing but "later" came back.
-    dry_since: Option<Moment>,
-    /// How many tokens in a row were refused, and the number of the last one.
-    refused_tokens: u32,
-    refused: Option<u64>,
-    sign_in_waits: u32,
-}
+/// Items that are read ahead where no quota says how many go at once.
+const AHEAD: usize = 64;
 
-impl Tenant {
-    pub(super) fn new(id: TenantId, rate: Option<Rate>) -> Self {
-        Self {
-            id,
-            stopped: false,
-            rate,
-            signing_in: false,
-            paused_until: Moment::ZERO,
-            dry_since: None,
-            refused_tokens: 0,
-            refused: None,
-            sign_in_waits: 0,
-        }
-    }
+/// Time for a reading that was due during a pause.
+const AFTER_PAUSE: Duration = Duration::from_secs(2);
 
-    /// The service answered something other than "later" or "who are you".
-    pub(super) fn answered(&mut self, token: Option<u64>) {
-        self.dry_since = None;
-        // A late answer to an older token says nothing about the fresh one.
-        if token > self.refused || token.is_none() {
-            self.refused_tokens = 0;
-        }
-    }
-
-    /// A token was refused. True if it was the second in a row, each fresher than the last: a third would be refused as well.
-    pub(super) fn token_refused(&mut self, token: Option<u64>) -> bool {
-        if self.refused_tokens == 0 && self.refused.is_none() || token > self.refused {
-            self.refused_tokens += 1;
-            self.refused = token;
-        }
-        self.refused_tokens >= 2
-    }
-
-    /// A token is there.
-    pub(super) fn signed_in(&mut self) {
-        self.signing_in = false;
-        self.sign_in_waits = 0;
-    }
-
-    /// Everything of the tenant waits, because no token is to be had just now. Says for how long.
-    pub(super) fn no_token(&mut self, now: Moment, after: Duration) -> Duration {
-        self.signing_in = false;
-        let delay = after.max(RETRY.delay(self.sign_in_waits));
-        self.sign_in_waits += 1;
-        self.paused_until = self.paused_until.max(now + delay);
-        delay
-    }
-
-    /// Notes that nothing was accepted, and says for how long it has been so.
-    pub(super) fn dry_for(&mut self, now: Moment) -> Duration {
-        now.saturating_sub(*self.dry_since.get_or_insert(now))
-    }
-}
+/// Items of a lane that are on their way at most: a million that wait to be read back must not fill the memory.
+const MOST_HELD: usize = 20_000;
 
 /// A lane and its queues.
 #[derive(Debug)]
@@ -92,234 +33,279 @@ pub(super) struct LaneState {
     pub(super) tenant: usize,
     /// Items not settled yet.
     pub(super) left: u64,
+    /// Items still in the ledger alone.
+    to_fetch: u64,
     /// The last item fetched from the ledger, and whether there are more.
     pub(super) fetched: ItemNo,
     pub(super) more: bool,
-    pub(super) fresh: VecDeque<Work>,
-    waiting: BinaryHeap<Reverse<Waiting>>,
-    window: Option<Window>,
-    in_flight: usize,
-    paused_until: Moment,
-    throttles: u32,
-    /// Rounds of requests in a row that did not even get a connection.
-    unreachable: u32,
-    ramp: Ramp,
-    /// Nothing more is sent.
+    /// To be read before they are sent.
+    fresh: VecDeque<Held>,
+    /// To be sent.
+    ready: VecDeque<Held>,
+    /// To be sent again.
+    waiting: Waiting,
+    pub(super) looks: Looks,
+    /// Reads of single objects under way, and how many of them are for items that may then be sent.
+    looking: usize,
+    looking_unsent: usize,
+    pub(super) gate: Gate,
+    /// Nothing more is sent or read.
     pub(super) stopped: bool,
-    /// How many answers were "you may not", as long as there was no other.
-    denied: Option<u32>,
+    /// When its last write came back, or its last items from the ledger.
+    quiet_since: Moment,
+    read_well_at: Moment,
+    /// Items that were read and may be sent, by kind, for a survey.
+    pub(super) surveyed: [u64; Kind::ALL.len()],
+    /// The lists that a survey has read, by kind.
+    kept: [Option<Kept>; Kind::ALL.len()],
 }
 
-/// After a pause one request goes alone, so that a quota still exhausted costs one 429 and not a volley.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ramp {
-    Open,
-    ProbeDue,
-    ProbeOut,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    due: Moment,
-    work: Work,
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Waiting {}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.due, self.work.item.no).cmp(&(other.due, other.work.item.no))
-    }
-}
+/// A list that serves every item of a survey, and when it was asked for.
+type Kept = (Moment, HashMap<ObjectId, Snapshot>);
 
 impl LaneState {
-    pub(super) fn new(lane: Lane, tenant: usize, window: Option<Window>) -> Self {
+    pub(super) fn new(lane: Lane, tenant: usize, quota: Option<Quota>) -> Self {
         Self {
             lane,
             tenant,
             left: lane.items,
+            to_fetch: lane.items,
             fetched: ItemNo(0),
             more: lane.items > 0,
             fresh: VecDeque::new(),
-            waiting: BinaryHeap::new(),
-            window,
-            in_flight: 0,
-            paused_until: Moment::ZERO,
-            throttles: 0,
-            unreachable: 0,
-            ramp: Ramp::Open,
+            ready: VecDeque::new(),
+            waiting: Waiting::default(),
+            looks: Looks::new(),
+            looking: 0,
+            looking_unsent: 0,
+            gate: Gate::new(quota),
             stopped: false,
-            denied: Some(0),
+            quiet_since: Moment::ZERO,
+            read_well_at: Moment::ZERO,
+            surveyed: [0; Kind::ALL.len()],
+            kept: [const { None }; Kind::ALL.len()],
         }
     }
 
-    /// Whether anything of it is still to be sent.
-    pub(super) fn has_work(&self) -> bool {
-        self.more || !self.fresh.is_empty() || !self.waiting.is_empty()
+    /// Whether more items are to be fetched from the ledger.
+    pub(super) fn is_hungry(&self, low: usize) -> bool {
+        let soon = self.fresh.len() + self.ready.len() + self.looks.unsent() + self.looking_unsent;
+        self.more && soon < low && !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        let to_send = self.fresh.len() + self.ready.len() + self.waiting.len();
+        to_send + self.looks.len() + self.looking >= MOST_HELD
+    }
+
+    /// Notes that so many items came from the ledger.
+    pub(super) fn came(&mut self, items: u64, last: Option<ItemNo>) {
+        self.more = items > 0;
+        self.fetched = last.unwrap_or(self.fetched);
+        self.to_fetch = self.to_fetch.saturating_sub(items);
     }
 
     /// Whether a pause of the lane or of its tenant is on.
     pub(super) fn paused_until(&self, tenant: &Tenant) -> Moment {
-        self.paused_until.max(tenant.paused_until)
+        self.gate.paused_until().max(tenant.paused_until)
     }
 
-    /// When its next request may go, as far as the lane is concerned. None: nothing is to go.
-    pub(super) fn turn(&mut self, tenant: &Tenant, now: Moment) -> Option<Turn> {
-        let due = match (self.fresh.is_empty(), self.waiting.peek()) {
-            (false, _) => now,
-            (true, Some(Reverse(first))) => first.due,
-            (true, None) => return None,
+    /// Whether anything of it is still to be sent. What is in the ledger alone waits for room, if there is none: only
+    /// the end of the time for reading back can make some.
+    pub(super) fn has_work(&self) -> bool {
+        self.more && !self.is_full()
+            || !self.fresh.is_empty()
+            || !self.ready.is_empty()
+            || !self.waiting.is_empty()
+            || self.looks.unsent() + self.looking_unsent > 0
+    }
+
+    /// Whether anything of it is still to be read.
+    pub(super) const fn has_looks(&self) -> bool {
+        self.looks.len() + self.looking > 0
+    }
+
+    /// Until when reading back goes on, once nothing is to be sent any more: what was said yes to, and what is in doubt.
+    ///
+    /// Nothing can be read during a pause, so after one there is time for two readings, within reason.
+    pub(super) fn deadlines(&self, tenant: &Tenant, policy: &Policy, sends: bool) -> Option<[Moment; 2]> {
+        let busy = sends && self.has_work() && !self.stopped || self.gate.writing() > 0;
+        if policy.goal == Goal::Survey || busy || !self.has_looks() {
+            return None;
+        }
+        let (within, settle) = (policy.verify_deadline.of(self.lane.service), policy.settle.of(self.lane.service));
+        let paused_until = self.paused_until(tenant).min(self.quiet_since + within + policy.max_pause);
+        let end = |within: Duration, after: Duration| {
+            let since = self.quiet_since + within;
+            if paused_until > self.quiet_since { since.max(paused_until + after) } else { since }
         };
-        let start = due.max(self.paused_until(tenant));
-        if start > now {
-            return Some(Turn::At(start));
-        }
-        if self.ramp == Ramp::ProbeOut {
-            return Some(Turn::AfterReply);
-        }
-        Some(self.window.as_mut().map_or(Turn::Now, |window| window.turn(now)))
+        // What is in doubt needs two readings a settle apart, and time for both, whatever the wish.
+        Some([end(within, AFTER_PAUSE), end(within.max(settle * 4), settle * 4)])
     }
 
-    /// Takes the next item: one that waited and is due before a fresh one.
-    pub(super) fn take(&mut self, now: Moment) -> Option<Work> {
-        let due = self.waiting.peek().is_some_and(|Reverse(first)| first.due <= now);
-        let work = if due { self.waiting.pop().map(|Reverse(first)| first.work) } else { self.fresh.pop_front() }?;
-        self.in_flight += 1;
-        if self.ramp == Ramp::ProbeDue {
-            self.ramp = Ramp::ProbeOut;
+    /// When its next write may go, as far as the lane is concerned. None: none is to go.
+    pub(super) fn write_turn(&mut self, tenant: &Tenant, policy: &Policy, now: Moment) -> Option<Turn> {
+        self.sort_out_stale(policy, now);
+        let paused_until = self.paused_until(tenant);
+        // The next ones are read in time, and not before: their readings age. Their reads then wake us.
+        if !self.fresh.is_empty() {
+            let lead = LEAD.min(policy.pin_max_age / 2);
+            match self.gate.turn(Stream::Write, now, paused_until, now) {
+                Turn::At(at) if at > now + lead => return Some(Turn::At(at.saturating_sub(lead))),
+                Turn::At(_) | Turn::Now | Turn::AfterReply => self.read_ahead(now),
+            }
         }
-        if let Some(window) = &mut self.window {
-            window.take();
+        let due = if self.ready.is_empty() { self.waiting.first_at() } else { Some(now) };
+        due.map(|due| self.gate.turn(Stream::Write, due, paused_until, now))
+    }
+
+    /// Many at once and then none for a while, so that a list can serve them.
+    fn read_ahead(&mut self, now: Moment) {
+        let wanted = self.gate.batch().unwrap_or(AHEAD);
+        let ahead = self.ready.len() + self.looks.unsent() + self.looking_unsent;
+        if ahead > wanted / 2 {
+            return;
         }
-        Some(work)
+        for held in self.fresh.drain(..self.fresh.len().min(wanted - ahead)) {
+            self.looks.add(held, now);
+        }
+    }
+
+    /// Items whose reading has become too old, or whose turn has come again, go where they belong.
+    fn sort_out_stale(&mut self, policy: &Policy, now: Moment) {
+        while let Some(held) = self.waiting.pop_due(now) {
+            self.ready.push_front(held);
+        }
+        let stale = self.ready.iter().take_while(|held| held.needs_reading(policy.pins, now)).count();
+        for held in self.ready.drain(..stale).rev() {
+            self.fresh.push_front(held);
+        }
+    }
+
+    /// Takes the next item to be sent.
+    pub(super) fn take(&mut self) -> Option<Held> {
+        let held = self.ready.pop_front()?;
+        self.gate.take(Stream::Write);
+        Some(held)
     }
 
     /// The item comes back unsent.
-    pub(super) fn put_back(&mut self, work: Work) {
-        self.probe_is_back();
-        self.unused();
-        self.fresh.push_front(work);
+    pub(super) fn put_back(&mut self, held: Held) {
+        self.gate.put_back();
+        self.ready.push_front(held);
+    }
+
+    /// The item may be sent; it is read before that unless it was just now.
+    pub(super) fn offer(&mut self, held: Held, policy: &Policy, now: Moment) {
+        if held.not_before > now {
+            let at = held.not_before;
+            self.waiting.push(held, at);
+        } else if held.needs_reading(policy.pins, now) {
+            self.fresh.push_back(held);
+        } else {
+            self.ready.push_back(held);
+        }
     }
 
     /// The item is sent again, not before `due`.
-    pub(super) fn again(&mut self, work: Work, due: Moment) {
-        self.waiting.push(Reverse(Waiting { due, work }));
+    pub(super) fn again(&mut self, held: Held, due: Moment) {
+        self.waiting.push(held, due);
     }
 
-    /// A request came back unsent: it never reached the service, so its slot was not used.
-    pub(super) fn never_left(&mut self, sent_at: Moment) {
-        if self.is_news(sent_at) {
-            self.probe_is_back();
-        }
-        self.unused();
+    /// A read went well.
+    pub(super) fn reads_well(&mut self, now: Moment) {
+        self.read_well_at = self.read_well_at.max(now);
     }
 
-    fn unused(&mut self) {
-        self.in_flight -= 1;
-        if let Some(window) = &mut self.window {
-            window.give_back();
-        }
+    /// When a read last went well.
+    pub(super) const fn read_well_at(&self) -> Moment {
+        self.read_well_at
     }
 
-    /// No connection was to be had: all wait, a little longer each time, so that an outage does not use up every item.
-    pub(super) fn unreachable(&mut self, sent_at: Moment, now: Moment) {
-        self.never_left(sent_at);
-        if self.is_news(sent_at) {
-            self.paused_until = now + RETRY.delay(self.unreachable);
-            self.unreachable += 1;
-        }
+    /// A write came back, or items came from the ledger.
+    pub(super) fn is_quiet_since(&mut self, now: Moment) {
+        self.quiet_since = self.quiet_since.max(now);
     }
 
-    /// A request came back, or was given up.
-    pub(super) fn replied(&mut self, sent_at: Moment, now: Moment, accepted: bool) {
-        self.in_flight -= 1;
-        if let Some(window) = &mut self.window {
-            window.replied(now, accepted);
-        }
-        if !self.is_news(sent_at) {
-            return;
-        }
-        self.probe_is_back();
-        self.unreachable = 0;
-        if accepted {
-            self.ramp = Ramp::Open;
-            self.throttles = 0;
-        }
+    /// When its next read may go, as far as the lane is concerned. None: none is to go.
+    pub(super) fn read_turn(&mut self, tenant: &Tenant, now: Moment) -> Option<Turn> {
+        let due = self.looks.due(now)?;
+        let paused_until = self.paused_until(tenant);
+        Some(self.gate.turn(Stream::Read, due, paused_until, now))
     }
 
-    /// Whether a request was sent after the last pause. Nothing goes during one, so whatever was sent before its end
-    /// was under way when it began: a volley is one lesson, not many.
-    fn is_news(&self, sent_at: Moment) -> bool {
-        sent_at >= self.paused_until
+    /// Notes that an object is being read, or was.
+    pub(super) fn looks_at(&mut self, held: &Held) {
+        self.looking += 1;
+        self.looking_unsent += usize::from(held.work.progress.phase == Phase::Ready);
     }
 
-    /// Whether the last that was heard of the service is that it cannot be reached.
-    pub(super) const fn is_unreachable(&self) -> bool {
-        self.unreachable > 0
+    pub(super) fn looked_at(&mut self, held: &Held) {
+        self.looking -= 1;
+        self.looking_unsent -= usize::from(held.work.progress.phase == Phase::Ready);
     }
 
-    fn probe_is_back(&mut self) {
-        if self.ramp == Ramp::ProbeOut {
-            self.ramp = Ramp::ProbeDue;
-        }
-    }
-
-    /// Notes whether an answer was "you may not". Says how many such answers turn out to be failures of their items:
-    /// none as long as all answers are alike, because that is the app's failure and not the items'.
-    pub(super) fn answered(&mut self, denied: bool) -> u32 {
-        match (self.denied, denied) {
-            (Some(count), true) => {
-                self.denied = Some(count + 1);
-                0
+    /// Where an item from the ledger goes that this session concerns.
+    pub(super) fn admit(&mut self, mut held: Held, policy: &Policy, now: Moment) {
+        let progress = &held.work.progress;
+        match progress.phase {
+            Phase::Ready if policy.goal == Goal::Survey => self.looks.park(held),
+            Phase::Ready => {
+                if progress.pin.is_some() && !progress.doubted {
+                    held.fresh_until = policy.pinned_until;
+                }
+                self.offer(held, policy, now);
             }
-            (Some(count), false) => {
-                self.denied = None;
-                count
-            }
-            (None, denied) => u32::from(denied),
+            // Whoever waited for the answer is gone; the service may still be at work on it.
+            Phase::InFlight | Phase::InDoubt => self.looks.add(held, now + policy.settle.of(self.lane.service)),
+            Phase::Confirming | Phase::Settled(_) => self.looks.add(held, now),
         }
     }
 
-    /// Whether the first answers all denied the right to do this.
-    pub(super) fn is_denied_alike(&self) -> bool {
-        self.denied.is_some_and(|count| count >= DENIED_ALIKE)
+    /// Keeps a list for the rest of a survey.
+    pub(super) fn keep(&mut self, kind: Kind, began: Moment, found: HashMap<ObjectId, Snapshot>) {
+        self.kept[kind as usize] = Some((began, found));
     }
 
-    /// A request sent at `sent_at` was told to come later: the lane pauses. Says for how long.
-    pub(super) fn throttled(&mut self, sent_at: Moment, now: Moment, after: Option<Duration>) -> Duration {
-        if let Some(window) = &mut self.window {
-            window.throttled(now, sent_at);
-        }
-        let is_news = self.is_news(sent_at);
-        self.replied(sent_at, now, false);
-        if !is_news && after.is_none() {
-            return Duration::ZERO;
-        }
-        let own = if after.is_some() { FLOOR } else { THROTTLED }.delay(self.throttles);
-        let delay = own.max(after.unwrap_or_default());
-        self.throttles += u32::from(is_news);
-        if is_news || self.ramp == Ramp::Open {
-            self.ramp = Ramp::ProbeDue;
-        }
-        self.paused_until = self.paused_until.max(now + delay + backoff::jitter_upon(delay));
-        delay
+    /// What a survey has read of an item already: its list, and whether the item is in it.
+    pub(super) fn listed(&self, held: &Held) -> Option<(Moment, Option<Snapshot>)> {
+        let (began, found) = self.kept[held.work.item.kind as usize].as_ref()?;
+        Some((*began, found.get(&held.work.item.id).cloned()))
     }
 
-    /// How long what is left takes at the quota that is known.
+    /// What a survey found of a kind.
+    pub(super) fn found(&self, kind: Kind) -> Surveyed {
+        let objects = self.kept[kind as usize].as_ref().map_or(0, |(_, found)| found.len() as u64);
+        let unreadable = self.looks.is_unusable(kind).then_some(Listed::Unreadable);
+        let list = self.looks.pages(kind).map(|pages| Listed::Read { pages, objects }).or(unreadable);
+        Surveyed { tenant: self.lane.tenant, kind, to_send: self.surveyed[kind as usize], list }
+    }
+
+    /// How many items are still to be sent, as far as is known.
+    pub(super) fn to_send(&self) -> u64 {
+        self.to_fetch
+            + (self.fresh.len() + self.ready.len() + self.waiting.len() + self.looks.unsent() + self.looking_unsent) as u64
+    }
+
+    /// How many items were sent and are being read back.
+    pub(super) const fn reading(&self) -> u64 {
+        (self.looks.len() + self.looking - self.looks.unsent() - self.looking_unsent) as u64
+    }
+
+    /// How long what is left to be sent takes at the quota that is known.
     pub(super) fn eta(&self, tenant: &Tenant, now: Moment) -> Option<Duration> {
-        let sending = self.window.as_ref()?.time_for(self.left.saturating_sub(self.in_flight as u64), now);
+        let sending = self.gate.time_for(Some(self.to_send()).filter(|left| *left > 0)?, now)?;
         Some(sending.max(self.paused_until(tenant).saturating_sub(now)))
+    }
+}
+
+/// Whether a session with this goal has anything to do for an item.
+pub fn concerns(goal: Goal, progress: &Progress) -> bool {
+    match (goal, progress.phase) {
+        (Goal::Survey, phase) => phase == Phase::Ready,
+        (Goal::Revoke, Phase::Ready) => true,
+        // A 204 that nobody wanted to see confirmed is left alone by all but `verify`.
+        (Goal::Confirm, Phase::Ready) | (Goal::Revoke, Phase::Settled(Status::Accepted)) => false,
+        (Goal::Revoke | Goal::Confirm, _) => !progress.is_final(),
     }
 }

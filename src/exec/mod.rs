@@ -7,16 +7,29 @@
 mod backoff;
 mod breaker;
 mod follow;
+mod gate;
+mod held;
 mod lane;
+mod lessons;
+mod look;
+mod looks;
 mod pace;
 mod policy;
 mod port;
 mod rate;
 mod run;
 mod schedule;
+mod spell;
+mod taken;
+mod tenant;
 #[cfg(test)]
 mod tests;
 
-pub use policy::{Policy, Quota};
-pub use port::{Answer, Journal, JournalError, NoToken, Observer, Order, Pulse, Transport, Verdict};
-pub use run::{Ended, Run, Stop, run};
+pub use lane::concerns;
+pub use policy::{Goal, PerService, Policy, Quota};
+pub use port::{
+    Answer, Journal, JournalError, NextPage, NoToken, Observer, Order, Page, Pulse, Reading, Sight, Transport, Verdict,
+};
+pub use run::run;
+pub use spell::{Ended, Run, Stop};
+pub use taken::{Listed, Surveyed};

@@ -62,6 +62,11 @@ impl Window {
         self.slots.get(used - self.limit).map_or(Turn::AfterReply, |slot| Turn::At(slot.replied_at + self.per))
     }
 
+    /// How many requests it takes, as far as is known.
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// A request goes.
     pub(super) fn take(&mut self) {
         self.in_flight += 1;

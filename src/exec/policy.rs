@@ -3,7 +3,8 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use crate::model::Bounds;
+use crate::clock::Moment;
+use crate::model::{Bounds, Service};
 
 /// So many in so much time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,36 @@ pub struct Quota {
     pub count: NonZeroU32,
     /// In how much time.
     pub per: Duration,
+}
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Read every object once, so that later readings can be judged against it. Nothing is sent.
+    Survey,
+    /// Send, look before sending again, read back.
+    Revoke,
+    /// Read back what was sent. Nothing is sent.
+    Confirm,
+}
+
+/// One duration for Android and one for VPP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PerService {
+    /// For Android.
+    pub android: Duration,
+    /// For VPP.
+    pub vpp: Duration,
+}
+
+impl PerService {
+    /// That of a service.
+    pub const fn of(self, service: Service) -> Duration {
+        match service {
+            Service::Android => self.android,
+            Service::Vpp => self.vpp,
+        }
+    }
 }
 
 /// Everything that bounds a run.
@@ -31,4 +62,20 @@ pub struct Policy {
     pub deadline: Option<Duration>,
     /// Failures after which nothing more is sent.
     pub max_fail: Bounds,
+    /// What the session is for.
+    pub goal: Goal,
+    /// How long a lost request may still be working at the service.
+    pub settle: PerService,
+    /// Whether a 204 is read back.
+    pub verify: bool,
+    /// How long after a lane's last request reading back goes on.
+    pub verify_deadline: PerService,
+    /// Whether objects are read before they are sent.
+    pub pins: bool,
+    /// How old a reading may be when its item is sent.
+    pub pin_max_age: Duration,
+    /// Until when what the ledger holds of readings is young enough.
+    pub pinned_until: Moment,
+    /// Whether tokens that were re-issued since they were pinned are sent all the same.
+    pub allow_reissued: bool,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::model::{Event, Item, ItemNo, Lane, Reached, Stamp, Status, TenantId, Work};
+use crate::model::{Event, Item, ItemNo, Kind, Lane, ObjectId, Reached, Snapshot, Stamp, Status, TenantId, Work};
 
 /// One exchange that is about to happen.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +69,65 @@ pub struct Answer {
     pub approval_code: Option<String>,
 }
 
+/// What a read brought, or why it brought nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sight<T> {
+    /// It was answered.
+    Shown(T),
+    /// The service does not know it (404).
+    Gone,
+    /// The app may not read it.
+    Denied {
+        /// Why, in words.
+        reason: String,
+    },
+    /// Reading it will never work.
+    Refused {
+        /// Why, in words.
+        reason: String,
+    },
+    /// It may work later.
+    Again {
+        /// Whether the service was reached at all.
+        reached: bool,
+        /// The service's wish.
+        after: Option<Duration>,
+        /// What went wrong, in words.
+        message: String,
+    },
+    /// The service wants everybody to wait.
+    Throttled {
+        /// How long, if it said so.
+        after: Option<Duration>,
+    },
+    /// The token was refused; the next attempt is made with a fresh one.
+    Unauthorized,
+    /// There was no token: nothing left.
+    NoToken,
+}
+
+/// What came back from one read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading<T> {
+    /// What it brought.
+    pub sight: Sight<T>,
+    /// Which token it was sent with: a later token has a higher number.
+    pub token: Option<u64>,
+}
+
+/// Where the next page of a list is: the service's own words, which nobody reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NextPage(pub String);
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// What is on it.
+    pub objects: Vec<(ObjectId, Snapshot)>,
+    /// Where the next one is, if there is one.
+    pub next: Option<NextPage>,
+}
+
 /// Speaks to the service. One call is one exchange: it does not retry, sleep or count.
 pub trait Transport: Send + Sync + 'static {
     /// Whether a request for this tenant could leave at once. If not, [`Self::sign_in`] is asked first, so that
@@ -80,6 +139,12 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Sends one revocation.
     fn send(&self, order: Order) -> impl Future<Output = Answer> + Send;
+
+    /// Reads one object.
+    fn look(&self, item: Item) -> impl Future<Output = Reading<Snapshot>> + Send;
+
+    /// Reads a page of a tenant's objects of a kind: the first, or the one that the last page named.
+    fn list(&self, tenant: TenantId, kind: Kind, page: Option<NextPage>) -> impl Future<Output = Reading<Page>> + Send;
 }
 
 /// No token is to be had for a tenant.
@@ -110,7 +175,7 @@ pub trait Journal {
 pub struct Pulse {
     /// When this was so.
     pub at: Stamp,
-    /// Requests under way.
+    /// Requests under way, reads included.
     pub in_flight: usize,
     /// How many lanes wait because the service asked for it.
     pub paused_lanes: usize,
@@ -122,6 +187,8 @@ pub struct Pulse {
     pub next_in: Option<Duration>,
     /// How much of the run is still to be sent.
     pub left: u64,
+    /// How much was sent and is being read back.
+    pub reading: u64,
     /// How long that takes at the quota that was learned; none while it is not known.
     pub eta: Option<Duration>,
 }

@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
-use super::policy::Policy;
-use super::port::{Journal, JournalError, NoToken, Observer, Order, Pulse, Transport};
-use super::schedule::{Exchange, Next, Scheduler, Ticket};
-use crate::clock::{Clock, Moment};
-use crate::model::{Event, IllegalEvent, ItemNo, Lane, StoppedBy, TenantId, TenantStop, What};
+use super::port::{Answer, Journal, JournalError, NoToken, Observer, Order, Page, Pulse, Reading, Transport};
+use super::schedule::{Next, PageTicket, Scheduler, Ticket};
+use super::spell::{Ended, Run, Stop};
+use super::taken::Exchange;
+use crate::clock::Moment;
+use crate::model::{Event, IllegalEvent, ItemNo, Snapshot, StoppedBy, TenantId, What};
 
 /// What is in flight may finish for this long after a stop: below the 30 s of Kubernetes and the 90 s of systemd.
 const GRACE: Duration = Duration::from_secs(20);
@@ -22,58 +23,18 @@ const GRACE: Duration = Duration::from_secs(20);
 const PAGE: usize = 256;
 const LOW: usize = 64;
 
+/// Events that are recorded as one batch at most, where they come from a list that was read.
+const BATCH: usize = 2_048;
+
 /// How often an observer hears of a run in which nothing happens, so that a pause can be seen to count down.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Stop {
-    /// Nothing: go on.
-    #[default]
-    Run,
-    /// Send nothing new, let what is in flight finish.
-    Drain,
-    /// End at once.
-    Abort,
-}
-
-/// What a run needs.
-#[derive(Debug)]
-pub struct Run<'a, T, J, O> {
-    /// Its limits.
-    pub policy: Policy,
-    /// What is to be sent.
-    pub lanes: &'a [Lane],
-    /// Speaks to the service.
-    pub transport: Arc<T>,
-    /// Makes events durable.
-    pub journal: &'a mut J,
-    /// Sees them afterwards.
-    pub observer: &'a mut O,
-    /// Tells the time; its zero is the start of the run.
-    pub clock: Clock,
-    /// Tells when to stop.
-    pub stop: watch::Receiver<Stop>,
-}
-
-/// How a run ended.
-#[derive(Debug, Default)]
-pub struct Ended {
-    /// What ended it before everything was sent.
-    pub stopped_by: Option<StoppedBy>,
-    /// Tenants that were stopped.
-    pub tenant_stops: Vec<TenantStop>,
-    /// Why the ledger could not be written, if it could not.
-    pub journal_error: Option<JournalError>,
-    /// What is known and could not be recorded.
-    pub unrecorded: Vec<Event>,
-}
 
 struct Loop<'a, T, J, O> {
     run: Run<'a, T, J, O>,
     scheduler: Scheduler,
     tasks: JoinSet<Finished>,
     sent: HashMap<ItemNo, Ticket>,
+    looking: HashMap<ItemNo, Ticket>,
     /// Not durable yet.
     outbox: Vec<Event>,
     journal_error: Option<JournalError>,
@@ -83,7 +44,9 @@ struct Loop<'a, T, J, O> {
 
 /// What a task brings back.
 enum Finished {
-    Sent(ItemNo, Exchange),
+    Sent(ItemNo, Exchange<Answer>),
+    Looked(ItemNo, Exchange<Reading<Snapshot>>),
+    Listed(PageTicket, Exchange<Reading<Page>>),
     SignedIn(TenantId, Result<(), NoToken>),
 }
 
@@ -97,12 +60,14 @@ enum Wake {
 
 /// Brings the items of all lanes to their outcomes.
 pub async fn run<T: Transport, J: Journal, O: Observer>(run: Run<'_, T, J, O>) -> Ended {
-    let scheduler = Scheduler::new(run.policy.clone(), run.lanes);
+    let mut scheduler = Scheduler::new(run.policy.clone(), run.lanes);
+    scheduler.know(run.lists);
     let mut it = Loop {
         run,
         scheduler,
         tasks: JoinSet::new(),
         sent: HashMap::new(),
+        looking: HashMap::new(),
         outbox: Vec::new(),
         journal_error: None,
         give_up_at: None,
@@ -115,7 +80,9 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
     /// One turn of the loop. False when nothing is left to be done.
     async fn turn(&mut self) -> bool {
         self.heed_stops();
-        self.fill().await;
+        let expired = self.scheduler.expire(self.run.clock.now(), self.run.clock.stamp());
+        self.queue(expired);
+        let more = self.fill().await;
         let (mut tickets, wake) = self.pick();
         let durable = self.commit(&mut tickets).await;
         // Answers and signals that came while the disk was busy may forbid what was about to go.
@@ -123,10 +90,13 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         self.heed_stops();
         self.launch(tickets, durable);
         let recorded = self.outbox.is_empty() || self.journal_error.is_some();
-        let stopped = self.scheduler.stopped_by().is_some();
+        let over = self.scheduler.is_over();
         // A token that is still being asked for keeps nobody waiting once nothing is sent any more.
         let nothing_out = self.sent.is_empty() || self.tasks.is_empty();
-        if recorded && nothing_out && (stopped || wake == Wake::Never) {
+        if more && recorded && !over {
+            return true;
+        }
+        if recorded && nothing_out && (over || wake == Wake::Never) {
             return false;
         }
         !recorded || self.wait(wake).await
@@ -150,14 +120,21 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         }
     }
 
-    /// Keeps every lane supplied from the ledger.
-    async fn fill(&mut self) {
+    /// Keeps every lane supplied from the ledger. True if there is more to be had: what was found is recorded first.
+    async fn fill(&mut self) -> bool {
         while let Some((index, lane, after)) = self.scheduler.hungry(LOW) {
+            if self.outbox.len() >= BATCH {
+                return true;
+            }
             match self.run.journal.page(lane, after, PAGE).await {
-                Ok(page) => self.scheduler.fill(index, page),
+                Ok(page) => {
+                    let events = self.scheduler.fill(index, page, self.run.clock.now(), self.run.clock.stamp());
+                    self.queue(events);
+                }
                 Err(error) => self.journal_failed(error),
             }
         }
+        false
     }
 
     /// Takes all tickets that may go now, and says when to look again.
@@ -167,6 +144,8 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         loop {
             match self.scheduler.next(now, |tenant| self.run.transport.is_ready(tenant)) {
                 Next::Send(ticket) => tickets.push(ticket),
+                Next::Look(ticket) => self.look(ticket),
+                Next::List(ticket) => self.list(ticket),
                 Next::SignIn(tenant) => {
                     let transport = Arc::clone(&self.run.transport);
                     self.tasks.spawn(async move { Finished::SignedIn(tenant, transport.sign_in(tenant).await) });
@@ -187,7 +166,7 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         let outcomes = self.outbox.len();
         for ticket in tickets {
             let intent = What::Intent { client_request_id: Uuid::new_v4() };
-            self.note(ticket, Event { item: Some(ticket.work.item.no), at, what: intent });
+            self.note(ticket, Event { item: Some(ticket.held.work.item.no), at, what: intent });
         }
         if self.outbox.is_empty() {
             return true;
@@ -214,13 +193,13 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         let at = self.run.clock.stamp();
         let mut held_back = Vec::new();
         for mut ticket in tickets {
-            let is_ready = self.run.transport.is_ready(ticket.work.item.tenant);
+            let is_ready = self.run.transport.is_ready(ticket.held.work.item.tenant);
             if durable && is_ready && self.scheduler.may_go(&ticket, now) {
                 self.spawn(ticket);
                 continue;
             }
             if durable {
-                let released = Event { item: Some(ticket.work.item.no), at, what: What::Released };
+                let released = Event { item: Some(ticket.held.work.item.no), at, what: What::Released };
                 self.note(&mut ticket, released);
             }
             held_back.push(ticket);
@@ -232,8 +211,8 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
     }
 
     fn spawn(&mut self, ticket: Ticket) {
-        let item = ticket.work.item;
-        let Some(client_request_id) = ticket.work.progress.client_request_id else {
+        let item = ticket.held.work.item;
+        let Some(client_request_id) = ticket.held.work.progress.client_request_id else {
             return self.scheduler.stop(StoppedBy::Bug);
         };
         let order = Order { item, client_request_id };
@@ -243,6 +222,26 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
             let (began, sent_at) = (clock.now(), clock.stamp());
             let answer = transport.send(order).await;
             Finished::Sent(item.no, Exchange { answer, began, ended: clock.now(), sent_at })
+        });
+    }
+
+    fn look(&mut self, ticket: Ticket) {
+        let item = ticket.held.work.item;
+        let (transport, clock) = (Arc::clone(&self.run.transport), self.run.clock);
+        self.looking.insert(item.no, ticket);
+        self.tasks.spawn(async move {
+            let (began, sent_at) = (clock.now(), clock.stamp());
+            let answer = transport.look(item).await;
+            Finished::Looked(item.no, Exchange { answer, began, ended: clock.now(), sent_at })
+        });
+    }
+
+    fn list(&mut self, ticket: PageTicket) {
+        let (transport, clock) = (Arc::clone(&self.run.transport), self.run.clock);
+        self.tasks.spawn(async move {
+            let (began, sent_at) = (clock.now(), clock.stamp());
+            let answer = transport.list(ticket.tenant, ticket.kind, ticket.page.clone()).await;
+            Finished::Listed(ticket, Exchange { answer, began, ended: clock.now(), sent_at })
         });
     }
 
@@ -292,23 +291,33 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
                 Some(ticket) => self.scheduler.finished(ticket, &exchange, at),
                 None => return self.scheduler.stop(StoppedBy::Bug),
             },
+            Ok(Finished::Looked(no, exchange)) => match self.looking.remove(&no) {
+                Some(ticket) => self.scheduler.looked(ticket, exchange, at),
+                None => return self.scheduler.stop(StoppedBy::Bug),
+            },
+            Ok(Finished::Listed(ticket, exchange)) => self.scheduler.listed(&ticket, exchange, at),
             Ok(Finished::SignedIn(tenant, result)) => {
                 let stop = self.scheduler.signed_in(tenant, result, self.run.clock.now());
                 Ok(stop.map(|stop| Event { item: None, at, what: What::TenantStopped(stop) }).into_iter().collect())
             }
             Err(_) => return self.scheduler.stop(StoppedBy::Bug),
         };
-        match events {
-            Ok(events) => self.outbox.extend(events),
-            Err(error) => return self.bug(&error),
-        }
+        self.queue(events);
         let denied = self.scheduler.close_denied().into_iter();
         self.outbox.extend(denied.map(|stop| Event { item: None, at, what: What::TenantStopped(stop) }));
     }
 
+    /// Queues events for the ledger.
+    fn queue(&mut self, events: Result<Vec<Event>, IllegalEvent>) {
+        match events {
+            Ok(events) => self.outbox.extend(events),
+            Err(error) => self.bug(&error),
+        }
+    }
+
     /// Applies an event to a ticket and queues it for the ledger.
     fn note(&mut self, ticket: &mut Ticket, event: Event) {
-        match ticket.work.progress.apply(&event) {
+        match ticket.held.work.progress.apply(&event) {
             Ok(()) => self.outbox.push(event),
             Err(error) => self.bug(&error),
         }
@@ -336,7 +345,8 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         }
         Ended {
             stopped_by: self.scheduler.stopped_by(),
-            tenant_stops: self.scheduler.into_tenant_stops(),
+            surveyed: self.scheduler.surveyed(),
+            tenant_stops: std::mem::take(&mut self.scheduler.tenant_stops),
             journal_error: self.journal_error,
             unrecorded: self.outbox,
         }

@@ -5,34 +5,46 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::breaker::Breaker;
-use super::follow::{Follow, follow};
-use super::lane::{LaneState, Tenant};
-use super::pace::{Turn, Window};
+use super::gate::Stream;
+use super::held::Held;
+use super::lane::{LaneState, concerns};
+use super::looks::Choice;
+use super::pace::Turn;
 use super::policy::Policy;
-use super::port::{Answer, NoToken, Pulse, Verdict};
+use super::port::{NextPage, Pulse};
 use super::rate::{APP_CEILING, Rate};
+use super::tenant::Tenant;
 use crate::clock::Moment;
-use crate::model::{
-    Event, IllegalEvent, ItemNo, Lane, Phase, Reached, Reply, Stamp, Status, StopCause, StoppedBy, TenantId, TenantStop, Then,
-    What, Work,
-};
+use crate::model::{Event, IllegalEvent, ItemNo, Kind, Lane, Stamp, StoppedBy, TenantId, TenantStop, Work};
 
 /// Requests that the app-wide ceiling lets go at once: a tenth of a second's worth.
 const APP_BURST: NonZeroU32 = NonZeroU32::new(1_300).unwrap();
 
-/// An item whose turn has come.
+/// An item whose turn has come, to be sent or to be read.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    lane: usize,
-    pub(super) work: Work,
+    pub(super) lane: usize,
+    pub(super) held: Held,
+}
+
+/// A page whose turn has come.
+#[derive(Debug, Clone)]
+pub(super) struct PageTicket {
+    pub(super) lane: usize,
+    pub(super) tenant: TenantId,
+    pub(super) kind: Kind,
+    pub(super) page: Option<NextPage>,
 }
 
 /// What the loop is to do next.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it lives for one step of the loop; a box would cost an allocation per request")]
 pub(super) enum Next {
     /// Send this.
     Send(Ticket),
+    /// Read this.
+    Look(Ticket),
+    /// Read this page of a list.
+    List(PageTicket),
     /// Get a token for this tenant; until then its items wait.
     SignIn(TenantId),
     /// Nothing may go before this moment.
@@ -43,27 +55,21 @@ pub(super) enum Next {
     Done,
 }
 
-/// How one exchange went, in both clocks.
-#[derive(Debug)]
-pub(super) struct Exchange {
-    pub(super) answer: Answer,
-    pub(super) began: Moment,
-    pub(super) ended: Moment,
-    pub(super) sent_at: Stamp,
-}
-
-/// All state of a run that decides.
+/// All state of a session that decides.
 #[derive(Debug)]
 pub(super) struct Scheduler {
-    policy: Policy,
-    lanes: Vec<LaneState>,
-    tenants: Vec<Tenant>,
+    pub(super) policy: Policy,
+    pub(super) lanes: Vec<LaneState>,
+    pub(super) tenants: Vec<Tenant>,
     app: Rate,
-    breaker: Breaker,
+    pub(super) breaker: Breaker,
+    /// Whose turn it is: each lane has one for its writes and one for its reads.
     cursor: usize,
-    in_flight: usize,
+    pub(super) in_flight: usize,
     stopped_by: Option<StoppedBy>,
-    tenant_stops: Vec<TenantStop>,
+    /// Nothing may be sent or read any more.
+    is_over: bool,
+    pub(super) tenant_stops: Vec<TenantStop>,
 }
 
 impl Scheduler {
@@ -77,7 +83,7 @@ impl Scheduler {
                     tenants.push(Tenant::new(lane.tenant, policy.rate.map(|rate| Rate::new(rate, NonZeroU32::MIN))));
                     tenants.len() - 1
                 });
-                LaneState::new(lane, tenant, policy.quota.map(Window::new))
+                LaneState::new(lane, tenant, policy.quota)
             })
             .collect();
         Self {
@@ -89,7 +95,19 @@ impl Scheduler {
             cursor: 0,
             in_flight: 0,
             stopped_by: None,
+            is_over: false,
             tenant_stops: Vec::new(),
+        }
+    }
+
+    /// Takes in what an earlier session learned of the lists.
+    pub(super) fn know(&mut self, lists: &[(TenantId, Kind, Option<usize>)]) {
+        for (tenant, kind, pages) in lists {
+            let service = kind.facts().service;
+            let lane = self.lanes.iter_mut().find(|lane| lane.lane.tenant == *tenant && lane.lane.service == service);
+            if let Some(lane) = lane {
+                lane.looks.know(*kind, *pages);
+            }
         }
     }
 
@@ -98,33 +116,60 @@ impl Scheduler {
         if self.stopped_by.is_some() {
             return None;
         }
-        let found = self.lanes.iter().position(|lane| lane.more && lane.fresh.len() < low && !self.is_stopped(lane))?;
+        let found = self.lanes.iter().position(|lane| lane.is_hungry(low) && !self.is_stopped(lane))?;
         Some((found, self.lanes[found].lane, self.lanes[found].fetched))
     }
 
-    /// Fills a lane. An empty page means that there is no more.
-    pub(super) fn fill(&mut self, lane: usize, page: Vec<Work>) {
-        let state = &mut self.lanes[lane];
-        state.more = !page.is_empty();
-        state.fetched = page.last().map_or(state.fetched, |work| work.item.no);
-        state.fresh.extend(page);
+    /// Fills a lane. An empty page means that there is no more. Says what is to be recorded.
+    ///
+    /// # Errors
+    /// If an item's history does not allow it, which is a bug.
+    pub(super) fn fill(&mut self, index: usize, page: Vec<Work>, now: Moment, at: Stamp) -> Result<Vec<Event>, IllegalEvent> {
+        let lane = &mut self.lanes[index];
+        lane.came(page.len() as u64, page.last().map(|work| work.item.no));
+        // The clock may be older than the session.
+        lane.is_quiet_since(now);
+        let mut events = Vec::new();
+        for work in page {
+            let held = Held::new(work, Moment::ZERO);
+            let lane = &mut self.lanes[index];
+            if !concerns(self.policy.goal, &held.work.progress) {
+                lane.left = lane.left.saturating_sub(1);
+            } else if let Some((began, shown)) = lane.listed(&held) {
+                events.extend(self.found(index, held, (began, shown), (now, at))?);
+            } else {
+                lane.admit(held, &self.policy, now);
+            }
+        }
+        Ok(events)
     }
 
-    fn is_stopped(&self, lane: &LaneState) -> bool {
+    pub(super) fn is_stopped(&self, lane: &LaneState) -> bool {
         lane.stopped || self.tenants[lane.tenant].stopped
     }
 
-    /// What to do next. Lanes take turns, so that one tenant's pause never delays another's items.
-    /// `is_ready` says whether there is a token for a tenant.
+    /// Whether anything may be sent. A breaker that has opened still lets be read back what was sent.
+    const fn sends(&self) -> bool {
+        self.stopped_by.is_none()
+    }
+
+    /// Whether nothing may be sent or read any more.
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// What to do next. Lanes take turns, and in each of them writes and reads, so that one tenant's pause never
+    /// delays another's items. `is_ready` says whether there is a token for a tenant.
     pub(super) fn next(&mut self, now: Moment, is_ready: impl Fn(TenantId) -> bool) -> Next {
         let mut wake: Option<Moment> = None;
         let mut awaited = self.in_flight > 0;
-        let count =
-            if self.stopped_by.is_some() || self.in_flight >= self.policy.concurrency.get() { 0 } else { self.lanes.len() };
+        let turns = 2 * self.lanes.len();
+        let count = if self.is_over() || self.in_flight >= self.policy.concurrency.get() { 0 } else { turns };
         for step in 0..count {
-            let index = (self.cursor + step) % self.lanes.len();
+            let turn = (self.cursor + step) % turns;
+            let (index, stream) = (turn / 2, if turn.is_multiple_of(2) { Stream::Write } else { Stream::Read });
             let tenant = self.lanes[index].tenant;
-            match self.turn(index, now) {
+            match self.turn(index, stream, now) {
                 None | Some(Turn::AfterReply) => {}
                 Some(Turn::At(at)) => wake = Some(wake.map_or(at, |wake| wake.min(at))),
                 Some(Turn::Now) if self.tenants[tenant].signing_in => awaited = true,
@@ -132,200 +177,95 @@ impl Scheduler {
                     self.tenants[tenant].signing_in = true;
                     return Next::SignIn(self.tenants[tenant].id);
                 }
-                Some(Turn::Now) => match self.spend(tenant, now) {
+                Some(Turn::Now) => match self.spend(tenant, stream, now) {
                     Err(at) => wake = Some(wake.map_or(at, |wake| wake.min(at))),
                     Ok(()) => {
-                        if let Some(work) = self.lanes[index].take(now) {
-                            self.cursor = index + 1;
+                        if let Some(next) = self.take(index, stream, now) {
+                            self.cursor = turn + 1;
                             self.in_flight += 1;
-                            return Next::Send(Ticket { lane: index, work });
+                            return next;
                         }
                     }
                 },
             }
         }
-        match wake {
-            Some(at) => Next::WaitUntil(at),
-            None if awaited => Next::AwaitReply,
-            None => Next::Done,
+        let deadlines = self.lanes.iter().filter(|lane| !self.is_stopped(lane));
+        let deadlines = deadlines
+            .filter_map(|lane| lane.deadlines(&self.tenants[lane.tenant], &self.policy, self.sends()))
+            .flatten()
+            .filter(|at| *at > now);
+        match wake.into_iter().chain(deadlines.min()).min() {
+            _ if self.is_over() && !awaited => Next::Done,
+            Some(at) if !self.is_over() => Next::WaitUntil(at),
+            _ if awaited => Next::AwaitReply,
+            _ => Next::Done,
         }
     }
 
-    fn turn(&mut self, index: usize, now: Moment) -> Option<Turn> {
+    fn turn(&mut self, index: usize, stream: Stream, now: Moment) -> Option<Turn> {
         if self.is_stopped(&self.lanes[index]) {
             return None;
         }
+        let sends = self.sends();
         let lane = &mut self.lanes[index];
-        lane.turn(&self.tenants[lane.tenant], now)
+        let tenant = &self.tenants[lane.tenant];
+        // A write that is near may ask for reads, so it is considered first in either case.
+        let write = if sends { lane.write_turn(tenant, &self.policy, now) } else { None };
+        match stream {
+            Stream::Write => write,
+            Stream::Read => lane.read_turn(tenant, now),
+        }
     }
 
-    /// Spends a cell of the app's ceiling and of the tenant's rate; or says from when on there is one.
-    fn spend(&self, tenant: usize, now: Moment) -> Result<(), Moment> {
+    /// Spends a cell of the app's ceiling and, for a write, of the tenant's rate; or says from when on there is one.
+    fn spend(&self, tenant: usize, stream: Stream, now: Moment) -> Result<(), Moment> {
         self.app.take(now)?;
-        self.tenants[tenant].rate.as_ref().map_or(Ok(()), |rate| rate.take(now))
+        let rate = self.tenants[tenant].rate.as_ref().filter(|_| stream == Stream::Write);
+        rate.map_or(Ok(()), |rate| rate.take(now))
+    }
+
+    fn take(&mut self, index: usize, stream: Stream, now: Moment) -> Option<Next> {
+        let lane = &mut self.lanes[index];
+        if stream == Stream::Write {
+            return lane.take().map(|held| Next::Send(Ticket { lane: index, held }));
+        }
+        let next = match lane.looks.next(now)? {
+            Choice::One(held) => {
+                lane.looks_at(&held);
+                Next::Look(Ticket { lane: index, held })
+            }
+            Choice::Page(kind, page) => Next::List(PageTicket { lane: index, tenant: lane.lane.tenant, kind, page }),
+        };
+        lane.gate.take(Stream::Read);
+        Some(next)
     }
 
     /// Whether a ticket may still go after its intent became durable: a pause or a stop may have come since.
     pub(super) fn may_go(&self, ticket: &Ticket, now: Moment) -> bool {
         let lane = &self.lanes[ticket.lane];
         let in_time = self.policy.deadline.is_none_or(|deadline| now < deadline);
-        self.stopped_by.is_none() && in_time && !self.is_stopped(lane) && lane.paused_until(&self.tenants[lane.tenant]) <= now
+        self.sends() && in_time && !self.is_stopped(lane) && lane.paused_until(&self.tenants[lane.tenant]) <= now
     }
 
     /// A ticket did not go.
     pub(super) fn put_back(&mut self, ticket: Ticket) {
         self.in_flight -= 1;
-        self.lanes[ticket.lane].put_back(ticket.work);
-    }
-
-    /// Takes in how an exchange went and says what is to be recorded.
-    ///
-    /// # Errors
-    /// If the item's history does not allow it, which is a bug.
-    pub(super) fn finished(&mut self, mut ticket: Ticket, exchange: &Exchange, at: Stamp) -> Result<Vec<Event>, IllegalEvent> {
-        self.in_flight -= 1;
-        let item = Some(ticket.work.item.no);
-        let next = follow(&exchange.answer.verdict, &ticket.work.progress, &self.policy);
-        let stop = self.learn(ticket.lane, exchange);
-        let (what, due) = match next {
-            Follow::Released => (What::Released, exchange.ended),
-            Follow::Reply(then, wait) => (What::Reply(Box::new(reply(exchange, then))), exchange.ended + wait),
-        };
-        let event = Event { item, at, what };
-        ticket.work.progress.apply(&event)?;
-        if let Phase::Settled(status) = ticket.work.progress.phase {
-            self.settled(ticket.lane, status, &exchange.answer.verdict);
-        } else {
-            self.lanes[ticket.lane].again(ticket.work, due);
-        }
-        Ok(std::iter::once(event).chain(stop.map(|stop| Event { item: None, at, what: What::TenantStopped(stop) })).collect())
-    }
-
-    /// Counts an item that is settled. Denials count once it is clear that they are not the app's own failure.
-    fn settled(&mut self, lane: usize, status: Status, verdict: &Verdict) {
-        let lane = &mut self.lanes[lane];
-        lane.left = lane.left.saturating_sub(1);
-        let denied = matches!(verdict, Verdict::Denied { .. });
-        if denied || matches!(verdict, Verdict::Settled { .. }) {
-            (0..lane.answered(denied)).for_each(|_| self.breaker.count(Status::Refused));
-        }
-        if !denied {
-            self.breaker.count(status);
-        }
-        if self.breaker.is_open(self.policy.max_fail) {
-            self.stop(StoppedBy::Breaker);
-        }
-    }
-
-    /// Takes in how asking for a token went, and says what is to be recorded.
-    pub(super) fn signed_in(&mut self, id: TenantId, result: Result<(), NoToken>, now: Moment) -> Option<TenantStop> {
-        let longest = self.policy.max_pause;
-        let tenant = self.tenants.iter_mut().find(|tenant| tenant.id == id)?;
-        let NoToken { message, retry } = match result {
-            Ok(()) => {
-                tenant.signed_in();
-                return None;
-            }
-            Err(refused) => refused,
-        };
-        let pause = retry.map(|after| tenant.no_token(now, after));
-        let dry = tenant.dry_for(now);
-        tracing::warn!(tenant = %id, ?pause, "{message}");
-        let hopeless = pause.is_none_or(|pause| pause > longest) || dry >= longest;
-        if hopeless { self.stop_tenant(id, StopCause::SignIn, message) } else { None }
-    }
-
-    /// Draws the consequences for the lane and the tenant.
-    fn learn(&mut self, index: usize, exchange: &Exchange) -> Option<TenantStop> {
-        let (began, now) = (exchange.began, exchange.ended);
-        let lane = &mut self.lanes[index];
-        let tenant = &mut self.tenants[lane.tenant];
-        let id = tenant.id;
-        match &exchange.answer.verdict {
-            Verdict::Throttled { after } => {
-                let pause = lane.throttled(began, now, *after);
-                tracing::info!(tenant = %id, service = %lane.lane.service, ?after, ?pause, "throttled");
-                return self.bound_pause(id, Some(pause), now);
-            }
-            Verdict::Unauthorized => {
-                lane.replied(began, now, false);
-                if tenant.token_refused(exchange.answer.token) {
-                    let message = format!("the service refused a freshly issued token: {}", words(exchange));
-                    return self.stop_tenant(id, StopCause::SignIn, message);
-                }
-            }
-            Verdict::NoToken => lane.never_left(began),
-            Verdict::Again { reached: Reached::NotSent, .. } => {
-                lane.unreachable(began, now);
-                return self.bound_pause(id, None, now);
-            }
-            Verdict::Again { reached: Reached::Maybe, .. } => lane.replied(began, now, false),
-            Verdict::Denied { .. } | Verdict::Settled { .. } | Verdict::Again { reached: Reached::Answered, .. } => {
-                lane.replied(began, now, true);
-                tenant.answered(exchange.answer.token);
-            }
-        }
-        None
-    }
-
-    /// Stops a tenant that is told to wait too long, or that has had nothing accepted for too long.
-    fn bound_pause(&mut self, id: TenantId, asked: Option<Duration>, now: Moment) -> Option<TenantStop> {
-        let longest = self.policy.max_pause;
-        let dry = self.tenants.iter_mut().find(|tenant| tenant.id == id)?.dry_for(now);
-        let message = match asked.filter(|asked| *asked > longest) {
-            Some(asked) => format!("the service asked for a pause of {asked:.0?}, longer than --max-pause ({longest:.0?})"),
-            None if dry >= longest => format!("no request was accepted for {dry:.0?} (--max-pause is {longest:.0?})"),
-            None => return None,
-        };
-        self.stop_tenant(id, StopCause::MaxPause, message)
-    }
-
-    /// Stops a lane whose first items were all denied: the app may not do this, whatever else it may do.
-    pub(super) fn close_denied(&mut self) -> Vec<TenantStop> {
-        let mut stops = Vec::new();
-        for lane in self.lanes.iter_mut().filter(|lane| !lane.stopped && lane.is_denied_alike()) {
-            lane.stopped = true;
-            stops.push(TenantStop {
-                tenant: lane.lane.tenant,
-                service: Some(lane.lane.service),
-                cause: StopCause::Permission,
-                message: format!(
-                    "the service denied this app every one of the first {} items: grant it {} with admin consent",
-                    lane.lane.service,
-                    lane.lane.service.permission()
-                ),
-            });
-        }
-        self.tenant_stops.extend(stops.iter().cloned());
-        stops
-    }
-
-    fn stop_tenant(&mut self, id: TenantId, cause: StopCause, message: String) -> Option<TenantStop> {
-        let tenant = self.tenants.iter_mut().find(|tenant| tenant.id == id)?;
-        if std::mem::replace(&mut tenant.stopped, true) {
-            return None;
-        }
-        let stop = TenantStop { tenant: id, service: None, cause, message };
-        self.tenant_stops.push(stop.clone());
-        Some(stop)
+        self.lanes[ticket.lane].put_back(ticket.held);
     }
 
     /// Nothing more is sent. The first reason counts.
     pub(super) fn stop(&mut self, by: StoppedBy) {
         self.stopped_by.get_or_insert(by);
+        self.is_over |= by != StoppedBy::Breaker;
     }
 
     pub(super) const fn stopped_by(&self) -> Option<StoppedBy> {
         self.stopped_by
     }
 
-    /// Whether anything was left unsent.
+    /// Whether anything was left unsent or unread.
     pub(super) fn has_work(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.has_work() && !self.is_stopped(lane))
-    }
-
-    pub(super) fn into_tenant_stops(self) -> Vec<TenantStop> {
-        self.tenant_stops
+        self.lanes.iter().any(|lane| (lane.has_work() || lane.has_looks()) && !self.is_stopped(lane))
     }
 
     /// How the run is doing.
@@ -333,35 +273,16 @@ impl Scheduler {
         let mut pulse = Pulse { in_flight: self.in_flight, ..Pulse::default() };
         for lane in self.lanes.iter().filter(|lane| lane.left > 0 && !self.is_stopped(lane)) {
             let tenant = &self.tenants[lane.tenant];
-            pulse.left += lane.left;
+            pulse.left += lane.to_send();
+            pulse.reading += lane.reading();
             let pause = lane.paused_until(tenant).saturating_sub(now);
             if !pause.is_zero() {
                 pulse.paused_lanes += 1;
                 pulse.pause_left = Some(pulse.pause_left.map_or(pause, |left: Duration| left.min(pause)));
-                pulse.unreachable |= lane.is_unreachable();
+                pulse.unreachable |= lane.gate.is_unreachable();
             }
             pulse.eta = pulse.eta.max(lane.eta(tenant, now));
         }
         pulse
     }
-}
-
-fn reply(exchange: &Exchange, then: Then) -> Reply {
-    let answer = &exchange.answer;
-    let reached = if let Verdict::Again { reached, .. } = answer.verdict { reached } else { Reached::Answered };
-    Reply {
-        reached,
-        sent_at: exchange.sent_at,
-        elapsed_ms: u64::try_from((exchange.ended.saturating_sub(exchange.began)).as_millis()).unwrap_or(u64::MAX),
-        http_status: answer.http_status,
-        error_code: answer.error_code.clone(),
-        message: answer.message.clone(),
-        request_id: answer.request_id.clone(),
-        approval_code: answer.approval_code.clone(),
-        then,
-    }
-}
-
-fn words(exchange: &Exchange) -> &str {
-    exchange.answer.message.as_deref().unwrap_or("no reason given")
 }

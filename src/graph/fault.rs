@@ -111,9 +111,14 @@ fn scopes(text: &str) -> Vec<String> {
 /// A web page is named as such; plain text is quoted by its first line.
 fn page_or_text(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
+    page(&text).or_else(|| text.lines().map(str::trim).find(|line| !line.is_empty()).and_then(shorten))
+}
+
+/// Names a web page; nothing else has a name here.
+pub(super) fn page(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     if !(lower.contains("<html") || lower.contains("<!doctype")) {
-        return text.lines().map(str::trim).find(|line| !line.is_empty()).and_then(shorten);
+        return None;
     }
     let title = lower.find("<title>").zip(lower.find("</title>")).and_then(|(from, to)| text.get(from + "<title>".len()..to));
     let title = title.map(str::trim).filter(|title| !title.is_empty());

@@ -3,11 +3,16 @@
 //! One call is one exchange: it does not retry, sleep, count or print. What a kind's request looks like stands in
 //! the model's table of kinds; what a status means stands in `verdict` and nowhere else.
 
+mod address;
 mod client;
 mod fault;
+mod reading;
 mod root;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod verdict;
+mod wire;
 
 pub use client::{ClientError, ClientPolicy, client};
 pub use root::{Cloud, GraphRoot, RootError};

@@ -1,25 +1,29 @@
-//! Sends one revocation exactly as Graph wants it, and hands the answer to be judged.
+//! Sends one revocation, or one read, exactly as Graph wants it, and hands the answer to be judged.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder};
+use uuid::Uuid;
 
 use super::root::GraphRoot;
-use super::verdict::{Response, judge, unanswered};
-use crate::auth::{Bearer, TokenError, Tokens, causes, http_date};
+use super::verdict::{judge, judge_read, unanswered};
+use super::wire::{LARGEST_BODY, failure, receive, signed};
+use super::{address, reading};
+use crate::auth::{Bearer, TokenError, Tokens};
 use crate::clock::Clock;
-use crate::exec::{Answer, NoToken, Order, Transport, Verdict};
-use crate::model::{Body, REMOVED, Reached, TenantId, VppOptions};
+use crate::exec::{Answer, NextPage, NoToken, Order, Page, Reading, Sight, Transport, Verdict};
+use crate::model::{Body, Item, Kind, Reached, Snapshot, TenantId, VppOptions};
 
 /// Added to a wait for a token: the keeper measures it by a clock of its own.
 const KEEPERS_MARGIN: Duration = Duration::from_millis(10);
 
-/// Largest error body read, in bytes; Graph's are a few thousand.
-const LARGEST_BODY: usize = 64 * 1024;
+/// Largest body of a read that is taken, in bytes: Graph's longest page has 1,000 objects, and each of them has a few
+/// thousand at most.
+const LARGEST_READ: usize = 16 * 1024 * 1024;
 
 /// Where bearers come from.
 pub trait TokenSource: Send + Sync + 'static {
@@ -72,12 +76,7 @@ impl<S: TokenSource> Graph<S> {
     fn request(&self, order: &Order, bearer: &Bearer) -> RequestBuilder {
         let facts = order.item.kind.facts();
         let url = self.root.beta(&format!("{}/{}/{}", facts.collection, order.item.id, facts.action));
-        let request = self
-            .client
-            .post(url)
-            .bearer_auth(bearer.expose())
-            .header(ACCEPT, HeaderValue::from_static("application/json"))
-            .header("client-request-id", order.client_request_id.to_string());
+        let request = signed(self.client.post(url), bearer, order.client_request_id);
         match facts.body {
             // Some front ends answer 411 to a POST that does not say how long it is.
             Body::Empty => request.header(CONTENT_LENGTH, HeaderValue::from_static("0")),
@@ -85,6 +84,33 @@ impl<S: TokenSource> Graph<S> {
                 request.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).body(vpp_body(order.item.options))
             }
         }
+    }
+
+    /// One read. `parse` makes of a body, and of the answer's `Date`, what was asked for, or says what is wrong.
+    async fn read<T: Send>(
+        &self,
+        tenant: TenantId,
+        url: &str,
+        parse: impl FnOnce(&[u8], Option<Timestamp>) -> Result<T, String> + Send,
+    ) -> Reading<T> {
+        let Some(bearer) = self.tokens.kept(tenant) else { return Reading { sight: Sight::NoToken, token: None } };
+        let client_request_id = Uuid::new_v4();
+        let (sight, status, request_id) = match signed(self.client.get(url), &bearer, client_request_id).send().await {
+            Ok(response) => {
+                let (response, date) = receive(response, bearer.expose(), LARGEST_READ).await;
+                let sight = judge_read(&response, date.unwrap_or_else(|| self.clock.wall()), |body| parse(body, date));
+                (sight, Some(response.status), response.request_id)
+            }
+            Err(error) => {
+                let (reached, message) = failure(error);
+                (Sight::Again { reached: reached != Reached::NotSent, after: None, message }, None, None)
+            }
+        };
+        if matches!(sight, Sight::Unauthorized) {
+            self.tokens.refused(tenant, &bearer);
+        }
+        tracing::debug!(%tenant, status, request_id, %client_request_id, "read");
+        Reading { sight, token: Some(bearer.serial()) }
     }
 }
 
@@ -113,10 +139,13 @@ impl<S: TokenSource> Transport for Graph<S> {
         };
         let answer = match self.request(&order, &bearer).send().await {
             Ok(response) => {
-                let (response, date) = read(response, bearer.expose()).await;
+                let (response, date) = receive(response, bearer.expose(), LARGEST_BODY).await;
                 judge(response, date.unwrap_or_else(|| self.clock.wall()))
             }
-            Err(error) => no_answer(error),
+            Err(error) => {
+                let (reached, message) = failure(error);
+                unanswered(reached, message)
+            }
         };
         if answer.verdict == Verdict::Unauthorized {
             self.tokens.refused(tenant, &bearer);
@@ -133,12 +162,18 @@ impl<S: TokenSource> Transport for Graph<S> {
         );
         answer
     }
-}
 
-/// A page or a proxy may repeat what it was sent: a bearer must not get into logs and reports that way. This
-/// happens before anything is cut to a length, which would leave half of it.
-fn without(secret: &str, text: &str) -> String {
-    text.replace(secret, REMOVED)
+    async fn look(&self, item: Item) -> Reading<Snapshot> {
+        let url = address::object(&self.root, &item);
+        self.read(item.tenant, &url, |body, date| reading::object(&item, body, date)).await
+    }
+
+    async fn list(&self, tenant: TenantId, kind: Kind, page: Option<NextPage>) -> Reading<Page> {
+        match address::page(&self.root, kind, page.as_ref()) {
+            Ok(url) => self.read(tenant, &url, |body, date| reading::page(kind, body, date)).await,
+            Err(reason) => Reading { sight: Sight::Refused { reason }, token: None },
+        }
+    }
 }
 
 /// Both Booleans, always: whether the service takes a body without them is not documented.
@@ -148,45 +183,6 @@ fn vpp_body(options: VppOptions) -> String {
         "revokeUntrackedLicenses": options.revoke_untracked_licenses,
     })
     .to_string()
-}
-
-/// What of an answer is judged, and its own `Date`. An error body that breaks off does not undo the status.
-async fn read(mut response: reqwest::Response, secret: &str) -> (Response, Option<Timestamp>) {
-    let headers = response.headers();
-    let date = text(headers, DATE.as_str()).and_then(|date| http_date(&date));
-    let mut kept = Response {
-        status: response.status().as_u16(),
-        retry_after: headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect(),
-        approval_code: text(headers, "x-msft-approval-code").map(|code| without(secret, &code)),
-        request_id: text(headers, "request-id").map(|id| without(secret, &id)),
-        body: Vec::new(),
-    };
-    while kept.status != 204 && kept.body.len() < LARGEST_BODY {
-        match response.chunk().await {
-            Ok(Some(chunk)) => kept.body.extend_from_slice(&chunk),
-            Ok(None) | Err(_) => break,
-        }
-    }
-    if !kept.body.is_empty() {
-        kept.body = without(secret, &String::from_utf8_lossy(&kept.body)).into_bytes();
-    }
-    (kept, date)
-}
-
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-/// A connection that was never made carried nothing; everything later may have arrived.
-fn no_answer(error: reqwest::Error) -> Answer {
-    let error = error.without_url();
-    if error.is_connect() || error.is_builder() {
-        unanswered(Reached::NotSent, causes(&error))
-    } else if error.is_timeout() {
-        unanswered(Reached::Maybe, "no answer before the time limit of one request (--timeout)".to_owned())
-    } else {
-        unanswered(Reached::Maybe, causes(&error))
-    }
 }
 
 fn no_token(error: &TokenError) -> NoToken {

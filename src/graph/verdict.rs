@@ -1,4 +1,4 @@
-//! Judges every answer to a revocation. The only place that knows what a status means. Pure.
+//! Judges every answer, to a revocation and to a read. The only place that knows what a status means. Pure.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::fault::Fault;
 use crate::auth::retry_after;
-use crate::exec::{Answer, Verdict};
+use crate::exec::{Answer, Sight, Verdict};
 use crate::model::{Reached, Status};
 
 /// What of an answer is judged.
@@ -18,13 +18,21 @@ pub(super) struct Response {
     pub(super) approval_code: Option<String>,
     pub(super) request_id: Option<String>,
     pub(super) body: Vec<u8>,
+    /// Why the body is not whole, in words.
+    pub(super) broken: Option<String>,
 }
 
-/// Judges an answer. `now` is the answer's own `Date`, or ours.
+impl Response {
+    /// The wish of the headers.
+    fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        retry_after(self.retry_after.iter().map(String::as_str), Some(now))
+    }
+}
+
+/// Judges an answer to a revocation. `now` is the answer's own `Date`, or ours.
 pub(super) fn judge(response: Response, now: Timestamp) -> Answer {
     let fault = if response.status == 204 { Fault::default() } else { Fault::read(&response.body, now) };
-    let header = retry_after(response.retry_after.iter().map(String::as_str), Some(now));
-    let after = header.max(fault.retry_after);
+    let after = response.retry_after(now).max(fault.retry_after);
     let verdict = verdict(&response, &fault, after);
     Answer {
         verdict,
@@ -50,11 +58,35 @@ fn verdict(response: &Response, fault: &Fault, after: Option<Duration>) -> Verdi
         409 | 423 | 425 => again(Reached::Answered),
         412 if response.approval_code.is_some() => waiting(),
         429 => Verdict::Throttled { after },
-        status @ (400 | 402 | 405 | 406 | 410..=413 | 415 | 416 | 422) => {
-            settled(Status::Refused, &format!("the service refused the request ({status})"))
-        }
+        status if is_permanent(status) => settled(Status::Refused, &format!("the service refused the request ({status})")),
         _ => again(Reached::Maybe),
     }
+}
+
+/// Judges an answer to a read. `now` is the answer's own `Date`, or ours; `parse` makes of a whole body what was
+/// asked for, or says what is wrong with it. Nothing was to have an effect, so whatever is unclear is read again.
+pub(super) fn judge_read<T>(response: &Response, now: Timestamp, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Sight<T> {
+    let header = response.retry_after(now);
+    if response.status == 200 {
+        let shown = response.broken.clone().map_or_else(|| parse(&response.body), Err);
+        return shown.map_or_else(|message| Sight::Again { reached: true, after: header, message }, Sight::Shown);
+    }
+    let fault = Fault::read(&response.body, now);
+    let after = header.max(fault.retry_after);
+    let words = fault.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+    match response.status {
+        401 => Sight::Unauthorized,
+        403 => Sight::Denied { reason: denied(&fault) },
+        404 => Sight::Gone,
+        429 => Sight::Throttled { after },
+        status if is_permanent(status) => Sight::Refused { reason: format!("the service refused the read ({status}){words}") },
+        status => Sight::Again { reached: true, after, message: format!("the service answered {status}{words}") },
+    }
+}
+
+/// What will be answered in the same way again.
+const fn is_permanent(status: u16) -> bool {
+    matches!(status, 400 | 402 | 405 | 406 | 410..=413 | 415 | 416 | 422)
 }
 
 fn settled(status: Status, reason: &str) -> Verdict {
@@ -127,32 +159,103 @@ mod tests {
 430-599 again, reached Maybe
 ";
 
+    const READS: &str = "\
+100-199 again
+200-200 shown
+201-399 again
+400-400 refused
+401-401 unauthorized
+402-402 refused
+403-403 denied
+404-404 gone
+405-406 refused
+407-409 again
+410-413 refused
+414-414 again
+415-416 refused
+417-421 again
+422-422 refused
+423-428 again
+429-429 throttled
+430-599 again
+";
+
     /// One line per run of statuses that are judged alike.
-    #[test]
-    fn every_status_is_judged_as_the_table_says() {
+    fn table(judge: impl Fn(u16) -> String) -> String {
         let mut table = String::new();
-        let mut last: Option<(u16, u16, String)> = None;
+        let mut from = 100;
         for status in 100..=599 {
-            let verdict = match of(status, "") {
-                Verdict::Settled { status, .. } => format!("settled {status}"),
-                Verdict::Again { reached, .. } => format!("again, reached {reached:?}"),
-                Verdict::Denied { .. } => "denied".to_owned(),
-                Verdict::Throttled { .. } => "throttled".to_owned(),
-                Verdict::Unauthorized => "unauthorized".to_owned(),
-                Verdict::NoToken => "no token".to_owned(),
-            };
-            match &mut last {
-                Some((_, to, same)) if *same == verdict => *to = status,
-                _ => {
-                    if let Some((from, to, verdict)) = last.replace((status, status, verdict)) {
-                        writeln!(table, "{from}-{to} {verdict}").unwrap();
-                    }
-                }
+            let same = judge(status);
+            if status == 599 || judge(status + 1) != same {
+                writeln!(table, "{from}-{status} {same}").unwrap();
+                from = status + 1;
             }
         }
-        let (from, to, verdict) = last.unwrap();
-        writeln!(table, "{from}-{to} {verdict}").unwrap();
-        assert_eq!(table, TABLE);
+        table
+    }
+
+    #[test]
+    fn every_status_is_judged_as_the_table_says() {
+        let word = |status| match of(status, "") {
+            Verdict::Settled { status, .. } => format!("settled {status}"),
+            Verdict::Again { reached, .. } => format!("again, reached {reached:?}"),
+            Verdict::Denied { .. } => "denied".to_owned(),
+            Verdict::Throttled { .. } => "throttled".to_owned(),
+            Verdict::Unauthorized => "unauthorized".to_owned(),
+            Verdict::NoToken => "no token".to_owned(),
+        };
+        assert_eq!(table(word), TABLE);
+    }
+
+    fn read(status: u16, body: &str) -> Sight<usize> {
+        let response = Response { status, body: body.as_bytes().to_vec(), ..Response::default() };
+        judge_read(&response, Timestamp::UNIX_EPOCH, |body| Ok(body.len()))
+    }
+
+    #[test]
+    fn every_status_of_a_read_is_judged_as_its_table_says() {
+        let word = |status| match read(status, "") {
+            Sight::Shown(_) => "shown",
+            Sight::Gone => "gone",
+            Sight::Denied { .. } => "denied",
+            Sight::Refused { .. } => "refused",
+            Sight::Again { reached, .. } => {
+                if reached {
+                    "again"
+                } else {
+                    "not reached"
+                }
+            }
+            Sight::Throttled { .. } => "throttled",
+            Sight::Unauthorized => "unauthorized",
+            Sight::NoToken => "no token",
+        };
+        assert_eq!(table(|status| word(status).to_owned()), READS);
+    }
+
+    #[test]
+    fn a_read_that_brought_nothing_says_why() {
+        let error = r#"{"error":{"code":"BadRequest","message":"Resource not found for the segment 'x'."}}"#;
+        let reason = "the service refused the read (400): Resource not found for the segment 'x'.".to_owned();
+        assert_eq!(read(400, error), Sight::Refused { reason });
+        let again = |message: &str| Sight::Again { reached: true, after: None, message: message.to_owned() };
+        assert_eq!(read(503, "busy"), again("the service answered 503: busy"));
+        assert_eq!(read(302, ""), again("the service answered 302"));
+        let scopes =
+            r#"{"error":{"message":"Application must have one of the following scopes: A.All, B.All - Operation ID: 1"}}"#;
+        let reason = "the app lacks a permission; one of these is enough: A.All, B.All".to_owned();
+        assert_eq!(read(403, scopes), Sight::Denied { reason });
+    }
+
+    #[test]
+    fn a_200_shows_something_only_if_it_is_whole_and_makes_sense() {
+        let mut response = Response { status: 200, retry_after: vec!["2".into()], ..Response::default() };
+        let judged = |response: &Response, parsed: Result<u8, String>| judge_read(response, Timestamp::UNIX_EPOCH, |_| parsed);
+        let again = |message: &str| Sight::Again { reached: true, after: Some(Duration::from_secs(2)), message: message.into() };
+        assert_eq!(judged(&response, Ok(1)), Sight::Shown(1));
+        assert_eq!(judged(&response, Err("odd".into())), again("odd"));
+        response.broken = Some("it broke off".into());
+        assert_eq!(judged(&response, Ok(1)), again("it broke off"));
     }
 
     #[test]
@@ -185,6 +288,8 @@ mod tests {
             body: br#"{"error":{"code":"TooManyRequests","message":"{\"Message\":\"m\",\"RetryAfter\":9}"}}"#.to_vec(),
             ..Response::default()
         };
+        let read = judge_read(&response, Timestamp::UNIX_EPOCH, |_| Ok(()));
+        assert_eq!(read, Sight::Throttled { after: Some(Duration::from_secs(9)) });
         let answer = judge(response, Timestamp::UNIX_EPOCH);
         assert_eq!(answer.verdict, Verdict::Throttled { after: Some(Duration::from_secs(9)) });
     }

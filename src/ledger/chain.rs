@@ -3,57 +3,62 @@
 
 use std::fmt::Write as _;
 
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::{Disposition, ItemNo, PlannedRow};
+use super::schema::RUN_COLUMNS;
 
 /// A link's hash.
 pub(super) type Hash = [u8; 32];
 
-/// Hashes the plan, row by row; its result is the link before the first event.
+/// Hashes the plan as the tables hold it, the items in their order and then the run; its result is the link before
+/// the first event.
+#[derive(Debug, Default)]
 pub(super) struct PlanHash(Sha256);
 
 impl PlanHash {
-    pub(super) fn new(run: &str) -> Self {
-        let mut hash = Sha256::new();
-        field(&mut hash, run.as_bytes());
-        Self(hash)
+    /// One stored value. Type and length go before the content, so that no two rows run together into the same bytes.
+    pub(super) fn value(&mut self, value: ValueRef<'_>) {
+        let number: [u8; 8];
+        let (kind, bytes): (u8, &[u8]) = match value {
+            ValueRef::Null => (0, &[]),
+            ValueRef::Integer(value) => {
+                number = value.to_be_bytes();
+                (1, &number)
+            }
+            ValueRef::Real(value) => {
+                number = value.to_be_bytes();
+                (2, &number)
+            }
+            ValueRef::Text(bytes) => (3, bytes),
+            ValueRef::Blob(bytes) => (4, bytes),
+        };
+        self.0.update([kind]);
+        self.0.update((bytes.len() as u64).to_be_bytes());
+        self.0.update(bytes);
     }
 
-    pub(super) fn row(&mut self, row: &PlannedRow, cells: &str) {
-        let hash = &mut self.0;
-        hash.update(row.place.source.to_be_bytes());
-        hash.update(row.place.line.to_be_bytes());
-        hash.update(row.tenant.map_or(u32::MAX, |tenant| tenant).to_be_bytes());
-        field(hash, row.kind.map_or("", |kind| kind.name()).as_bytes());
-        field(hash, row.id.as_ref().map_or(&[][..], |id| id.0.as_bytes()));
-        hash.update([u8::from(row.options.notify_managed_devices), u8::from(row.options.revoke_untracked_licenses)]);
-        field(hash, cells.as_bytes());
-        if let Disposition::Settled { status, reason } = &row.disposition {
-            field(hash, status.name().as_bytes());
-            field(hash, reason.as_bytes());
-        }
+    /// A stored row, column by column.
+    pub(super) fn row(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
+        (0..row.as_ref().column_count()).try_for_each(|column| row.get_ref(column).map(|value| self.value(value)))
     }
 
-    pub(super) fn finish(self) -> Hash {
-        self.0.finalize().into()
+    /// Adds the run's own row, which must be complete.
+    pub(super) fn finish(mut self, db: &Connection, run: i64) -> rusqlite::Result<Hash> {
+        db.query_row(&format!("SELECT {RUN_COLUMNS} FROM runs WHERE no = ?1"), [run], |row| self.row(row))?;
+        Ok(self.0.finalize().into())
     }
 }
 
 /// The link of an event.
-pub(super) fn link(before: &Hash, item: Option<ItemNo>, at: i64, what: &str) -> Hash {
+pub(super) fn link(before: &Hash, item: Option<i64>, at: i64, what: &[u8]) -> Hash {
     let mut hash = Sha256::new();
     hash.update(before);
-    hash.update(item.map_or(-1, |no| no.0).to_be_bytes());
+    hash.update(item.unwrap_or(-1).to_be_bytes());
     hash.update(at.to_be_bytes());
-    hash.update(what.as_bytes());
+    hash.update(what);
     hash.finalize().into()
-}
-
-/// Length before content, so that no two rows run together into the same bytes.
-fn field(hash: &mut Sha256, bytes: &[u8]) {
-    hash.update((bytes.len() as u64).to_be_bytes());
-    hash.update(bytes);
 }
 
 /// As people compare it.
@@ -64,20 +69,35 @@ pub(super) fn hex(hash: &[u8]) -> String {
     })
 }
 
+/// The hash that a text shows, if it is one.
+pub(super) fn unhex(text: &str) -> Option<Hash> {
+    let digits: Vec<u8> = text.trim().chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+    bytes.try_into().ok().filter(|_| digits.len().is_multiple_of(2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_part_of_an_event_changes_its_link() {
-        let base = link(&[0; 32], Some(ItemNo(1)), 5, "x");
+        let base = link(&[0; 32], Some(1), 5, b"x");
         let others = [
-            link(&[1; 32], Some(ItemNo(1)), 5, "x"),
-            link(&[0; 32], None, 5, "x"),
-            link(&[0; 32], Some(ItemNo(1)), 6, "x"),
-            link(&[0; 32], Some(ItemNo(1)), 5, "y"),
+            link(&[1; 32], Some(1), 5, b"x"),
+            link(&[0; 32], None, 5, b"x"),
+            link(&[0; 32], Some(1), 6, b"x"),
+            link(&[0; 32], Some(1), 5, b"y"),
         ];
         assert!(others.iter().all(|other| *other != base));
-        assert_eq!(hex(&base).len(), 64);
+    }
+
+    #[test]
+    fn a_hash_is_read_back_from_what_people_compare() {
+        let hash = link(&[0; 32], None, 0, b"x");
+        assert_eq!(unhex(&hex(&hash).to_uppercase()), Some(hash));
+        for text in ["", "c0ffee", &"+1".repeat(32)[..], &hex(&hash)[1..], &format!("{}0", hex(&hash)), &"\u{e9}".repeat(32)] {
+            assert_eq!(unhex(text), None, "{text}");
+        }
     }
 }

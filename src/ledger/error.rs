@@ -3,15 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::model::IllegalEvent;
-
 /// Why the ledger cannot be used. Reads after "failed to ...".
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// The directory cannot be made or used.
-    #[error("use the state directory {path}: {source} (set BULK_REVOKE_STATE_DIR or [state] dir)", path = path.display())]
+    /// The state directory, or the file in it, cannot be made or used.
+    #[error("use {path}: {source} (set BULK_REVOKE_STATE_DIR or [state] dir)", path = path.display())]
     Directory {
-        /// The directory.
+        /// The directory or the file.
         path: PathBuf,
         /// Why.
         source: io::Error,
@@ -19,6 +17,17 @@ pub enum LedgerError {
     /// The file belongs to another program.
     #[error("use {path}: it is a database of another program", path = .0.display())]
     Foreign(PathBuf),
+    /// The file was written before the first release.
+    #[error(
+        "use {path}: a pre-release of bulk-revoke wrote it (schema {found}): move it away; this version starts a new one",
+        path = path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+    },
     /// The file was written by a later version.
     #[error("use {path}: a newer bulk-revoke wrote it (schema {found}, this one knows {known})", path = path.display())]
     Newer {
@@ -48,10 +57,4 @@ pub enum LedgerError {
     /// The start of a run id fits several runs.
     #[error("tell which run {0:?} means: it begins more than one run id")]
     Ambiguous(String),
-}
-
-impl From<IllegalEvent> for LedgerError {
-    fn from(error: IllegalEvent) -> Self {
-        Self::Damaged(error.to_string())
-    }
 }

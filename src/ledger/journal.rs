@@ -10,7 +10,6 @@ use super::chain::{self, Hash};
 use super::error::LedgerError;
 use super::open::{Ledger, RunNo};
 use super::plan::lane_number;
-use super::read;
 use crate::exec::{Journal, JournalError};
 use crate::model::{Event, ItemNo, Lane, TenantId, Work};
 
@@ -88,7 +87,7 @@ impl Writer {
             match order {
                 Order::Commit(events, answer) => drop(answer.send(self.commit(&events))),
                 Order::Page { lane, tenant, after, limit, answer } => {
-                    drop(answer.send(read::page(&self.ledger, (self.run, lane), tenant, after, limit)));
+                    drop(answer.send(self.ledger.page((self.run, lane), tenant, after, limit)));
                 }
             }
         }
@@ -100,7 +99,10 @@ impl Writer {
             .iter()
             .map(|event| serde_json::to_string(&event.what).map_err(|error| LedgerError::Damaged(error.to_string())))
             .collect::<Result<_, _>>()?;
-        let (head, count) = self.ledger.sql("write", self.write(events, &texts)).inspect_err(|_| {
+        let written = self.ledger.sql("write", self.write(events, &texts)).and_then(|written| {
+            written.ok_or_else(|| LedgerError::Damaged("another process has written to this run".to_owned()))
+        });
+        let (head, count) = written.inspect_err(|_| {
             // A transaction that failed in the middle must not swallow the next one.
             let _ = self.ledger.db.execute_batch("ROLLBACK");
         })?;
@@ -108,20 +110,25 @@ impl Writer {
         Ok(())
     }
 
-    fn write(&self, events: &[Event], texts: &[String]) -> rusqlite::Result<(Hash, i64)> {
+    /// The new head and length of the chain; none if its end is not where it was left.
+    fn write(&self, events: &[Event], texts: &[String]) -> rusqlite::Result<Option<(Hash, i64)>> {
         let db: &Connection = &self.ledger.db;
         db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut head = self.head;
         {
             let mut insert = db.prepare_cached("INSERT INTO events (run, item, at, what, hash) VALUES (?1, ?2, ?3, ?4, ?5)")?;
             for (event, text) in events.iter().zip(texts) {
-                head = chain::link(&head, event.item, event.at.0, text);
+                head = chain::link(&head, event.item.map(|no| no.0), event.at.0, text.as_bytes());
                 insert.execute(params![self.run, event.item.map(|no| no.0), event.at.0, text, head])?;
             }
         }
         let count = self.events + i64::try_from(events.len()).unwrap_or(0);
-        db.prepare_cached("UPDATE runs SET head = ?2, events = ?3 WHERE no = ?1")?.execute(params![self.run, head, count])?;
+        let update = "UPDATE runs SET head = ?2, events = ?3 WHERE no = ?1 AND head = ?4 AND events = ?5";
+        let moved = db.prepare_cached(update)?.execute(params![self.run, head, count, self.head, self.events])?;
+        if moved == 0 {
+            return Ok(None);
+        }
         db.prepare_cached("COMMIT")?.execute([])?;
-        Ok((head, count))
+        Ok(Some((head, count)))
     }
 }

@@ -17,11 +17,11 @@ pub struct TenantLock {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another run holds it.
-    #[error("another run works on tenant {tenant}: {owner}")]
+    #[error("another run works on tenant {tenant}{}", told(owner))]
     Held {
         /// The tenant.
         tenant: TenantId,
-        /// What the holder wrote of itself.
+        /// What the holder wrote of itself; empty while it has only just taken the lock.
         owner: String,
     },
     /// The lock file cannot be used.
@@ -32,6 +32,10 @@ pub enum LockError {
         /// Why.
         source: io::Error,
     },
+}
+
+fn told(owner: &str) -> String {
+    if owner.is_empty() { String::new() } else { format!(": {owner}") }
 }
 
 impl TenantLock {

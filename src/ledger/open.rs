@@ -26,10 +26,13 @@ pub struct Ledger {
 impl Ledger {
     /// Opens the ledger in a directory, makes both if they are not there, and proves that it can be written.
     pub fn open(directory: &Path) -> Result<Self, LedgerError> {
-        let refused = |source| LedgerError::Directory { path: directory.to_owned(), source };
-        private_directory(directory).map_err(refused)?;
+        let refused = |path: &Path| {
+            let path = path.to_owned();
+            move |source| LedgerError::Directory { path, source }
+        };
+        private_directory(directory).map_err(refused(directory))?;
         let path = directory.join("ledger.db");
-        private_file(&path).map_err(refused)?;
+        private_file(&path).map_err(refused(&path))?;
         let open = |doing| {
             let path = path.clone();
             move |source| LedgerError::Sql { doing, path, source }
@@ -48,7 +51,7 @@ impl Ledger {
 
     /// Refuses files of others before anything in them changes; sets the connection up; makes the tables of a new file.
     /// Each step is a transaction, because another process may be making the same file at this moment.
-    fn claim(&self) -> Result<(), LedgerError> {
+    pub(super) fn claim(&self) -> Result<(), LedgerError> {
         self.within("BEGIN", || self.is_new().map(drop))?;
         self.sql("set up", self.db.execute_batch(SETUP))?;
         self.within("BEGIN IMMEDIATE", || {
@@ -61,11 +64,12 @@ impl Ledger {
         })
     }
 
-    fn within(&self, begin: &str, work: impl FnOnce() -> Result<(), LedgerError>) -> Result<(), LedgerError> {
+    /// Does all of something in one transaction, or nothing.
+    pub(super) fn within<T>(&self, begin: &str, work: impl FnOnce() -> Result<T, LedgerError>) -> Result<T, LedgerError> {
         self.sql("open", self.db.execute_batch(begin))?;
         let done = work();
         let end = self.sql("write", self.db.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }));
-        done.and(end)
+        done.and_then(|done| end.map(|()| done))
     }
 
     /// Whether the file is empty; an error if it is neither that nor ours.
@@ -78,6 +82,9 @@ impl Ledger {
         }
         if version > VERSION {
             return Err(LedgerError::Newer { path: self.path.clone(), found: version, known: VERSION });
+        }
+        if tables > 0 && version < VERSION {
+            return Err(LedgerError::Older { path: self.path.clone(), found: version });
         }
         Ok(tables == 0)
     }

@@ -1,19 +1,17 @@
 //! Writes a run and its items: one transaction, so that a run killed while it is planned does not exist.
 
-use std::collections::BTreeMap;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, params, params_from_iter};
 
-use rusqlite::params;
-
-use super::chain::{self, Hash, PlanHash};
+use super::chain::PlanHash;
 use super::error::LedgerError;
 use super::open::{Ledger, RunNo};
+use super::schema::ITEM_COLUMNS;
 use crate::model::{Disposition, ItemNo, Kind, Lane, PlannedRow, RunState, Service, SourceRow, Stamp, TenantRow};
 
 const INSERT_RUN: &str = "INSERT INTO runs (run, job, state, started_at, tool, operator, ticket, root, authority, sources, \
-     tenants, first_item, last_item, head, events) VALUES (?1, ?2, 'planned', ?3, ?4, ?5, ?6, ?7, ?8, '[]', '[]', 0, 0, x'', 0)";
-
-const INSERT_ITEM: &str = "INSERT INTO items (no, run, source, line, tenant, kind, id, options, lane, status, reason, cells) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+     tenants, first_item, last_item, plan, head, events) \
+     VALUES (?1, ?2, 'planned', ?3, ?4, ?5, ?6, ?7, ?8, '[]', '[]', 0, 0, x'', x'', 0)";
 
 /// What is known of a run before its lists are read.
 #[derive(Debug, Clone)]
@@ -54,23 +52,18 @@ pub struct PlanWriter<'a> {
     run: i64,
     first: i64,
     next: i64,
-    hash: Option<PlanHash>,
-    lanes: BTreeMap<u32, u64>,
+    hash: PlanHash,
+    insert: String,
     committed: bool,
-}
-
-impl std::fmt::Debug for PlanHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PlanHash")
-    }
 }
 
 impl Ledger {
     /// Begins a run.
     pub fn plan(&mut self, new: &NewRun) -> Result<PlanWriter<'_>, LedgerError> {
         self.sql("write", self.db.execute_batch("BEGIN IMMEDIATE"))?;
+        let insert = format!("INSERT INTO items ({ITEM_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
         let mut writer =
-            PlanWriter { ledger: self, run: 0, first: 0, next: 0, hash: None, lanes: BTreeMap::new(), committed: false };
+            PlanWriter { ledger: self, run: 0, first: 0, next: 0, hash: PlanHash::default(), insert, committed: false };
         writer.begin(new)?;
         Ok(writer)
     }
@@ -85,45 +78,43 @@ impl PlanWriter<'_> {
         let last: i64 = self.ledger.sql("read", db.query_row("SELECT coalesce(max(no), 0) FROM items", [], |row| row.get(0)))?;
         self.first = last + 1;
         self.next = self.first;
-        self.hash = Some(PlanHash::new(&new.run));
         Ok(())
     }
 
     /// Adds a row.
     pub fn add(&mut self, row: &PlannedRow) -> Result<ItemNo, LedgerError> {
         let cells = serde_json::to_string(&row.cells).map_err(|error| LedgerError::Damaged(error.to_string()))?;
-        if let Some(hash) = &mut self.hash {
-            hash.row(row, &cells);
-        }
         let lane = match (&row.disposition, row.tenant, row.kind) {
             (Disposition::Send, Some(tenant), Some(kind)) => Some(lane_number(tenant, kind.facts().service)),
             _ => None,
         };
-        if let Some(lane) = lane {
-            *self.lanes.entry(lane).or_default() += 1;
-        }
         let (status, reason) = match &row.disposition {
             Disposition::Send => (None, None),
             Disposition::Settled { status, reason } => (Some(status.name()), Some(reason.as_str())),
         };
         let options = u8::from(row.options.notify_managed_devices) | u8::from(row.options.revoke_untracked_licenses) << 1;
-        let no = self.next;
-        let insert = |db: &rusqlite::Connection| {
-            db.prepare_cached(INSERT_ITEM)?.execute(params![
-                no,
-                self.run,
-                row.place.source,
-                row.place.line,
-                row.tenant,
-                row.kind.map(Kind::name),
-                row.id.map(|id| id.to_string()),
-                options,
-                lane,
-                status,
-                reason,
-                cells
-            ])
-        };
+        let (no, id) = (self.next, row.id.map(|id| id.to_string()));
+        let number = |number: Option<u32>| number.map_or(ValueRef::Null, |number| ValueRef::Integer(number.into()));
+        // In the order of the columns.
+        let values: [ValueRef<'_>; 12] = [
+            ValueRef::Integer(no),
+            ValueRef::Integer(self.run),
+            number(Some(row.place.source)),
+            number(Some(row.place.line)),
+            number(row.tenant),
+            row.kind.map(Kind::name).into(),
+            id.as_deref().into(),
+            ValueRef::Integer(options.into()),
+            number(lane),
+            status.into(),
+            reason.into(),
+            ValueRef::Text(cells.as_bytes()),
+        ];
+        for value in values {
+            self.hash.value(value);
+        }
+        let insert =
+            |db: &Connection| db.prepare_cached(&self.insert)?.execute(params_from_iter(values.map(ToSqlOutput::Borrowed)));
         self.ledger.sql("write", insert(&self.ledger.db))?;
         self.next += 1;
         Ok(ItemNo(no))
@@ -133,18 +124,19 @@ impl PlanWriter<'_> {
     pub fn commit(mut self, sources: &[SourceRow], tenants: &[TenantRow]) -> Result<Planned, LedgerError> {
         let json = |error: serde_json::Error| LedgerError::Damaged(error.to_string());
         let (sources, names) = (serde_json::to_string(sources).map_err(json)?, serde_json::to_string(tenants).map_err(json)?);
-        let head: Hash = self.hash.take().map(PlanHash::finish).unwrap_or_default();
-        let update = "UPDATE runs SET sources = ?2, tenants = ?3, first_item = ?4, last_item = ?5, head = ?6 WHERE no = ?1";
-        let row = params![self.run, sources, names, self.first, self.next - 1, head];
-        self.ledger.sql("write", self.ledger.db.execute(update, row))?;
+        let mut complete = || -> rusqlite::Result<()> {
+            let db = &self.ledger.db;
+            let update = "UPDATE runs SET sources = ?2, tenants = ?3, first_item = ?4, last_item = ?5 WHERE no = ?1";
+            db.execute(update, params![self.run, sources, names, self.first, self.next - 1])?;
+            let hash = std::mem::take(&mut self.hash).finish(db, self.run)?;
+            db.execute("UPDATE runs SET plan = ?2, head = ?2 WHERE no = ?1", params![self.run, hash]).map(drop)
+        };
+        self.ledger.sql("write", complete())?;
+        let lanes = self.ledger.lanes(RunNo(self.run))?;
         self.ledger.sql("write", self.ledger.db.execute_batch("COMMIT"))?;
         self.committed = true;
-        let lanes = self.lanes.iter().filter_map(|(&number, &items)| {
-            let tenant = tenants.get(number as usize / Service::ALL.len())?.id;
-            Some(Lane { tenant, service: Service::ALL[number as usize % Service::ALL.len()], items })
-        });
         let rows = u64::try_from(self.next - self.first).unwrap_or(0);
-        Ok(Planned { no: RunNo(self.run), lanes: lanes.collect(), rows })
+        Ok(Planned { no: RunNo(self.run), lanes, rows })
     }
 }
 
@@ -160,31 +152,38 @@ impl Drop for PlanWriter<'_> {
 /// A lane's number in its run: tenants in the run's order, services in theirs.
 pub(super) fn lane_number(tenant: u32, service: Service) -> u32 {
     let services = u32::try_from(Service::ALL.len()).unwrap_or(u32::MAX);
-    let place = Service::ALL.iter().position(|other| *other == service).and_then(|place| u32::try_from(place).ok());
+    let place = (0..).zip(Service::ALL).find_map(|(place, other)| (other == service).then_some(place));
     tenant * services + place.unwrap_or(0)
 }
 
+/// The tenant's index and the service of a lane's number.
+pub(super) fn lane_parts(number: u32) -> (usize, Service) {
+    let (number, services) = (number as usize, Service::ALL.len());
+    (number / services, Service::ALL[number % services])
+}
+
 impl Ledger {
-    /// Says how far a run came.
+    /// Says how far a run came that has not ended, or has not ended again.
     pub fn set_state(&self, run: RunNo, state: RunState) -> Result<(), LedgerError> {
-        let update = "UPDATE runs SET state = ?2 WHERE no = ?1";
-        self.sql("write", self.db.execute(update, params![run.0, state_name(state)])).map(|_| ())
+        let update = "UPDATE runs SET state = ?2, ended_at = NULL, exit_code = NULL WHERE no = ?1";
+        self.sql("write", self.db.execute(update, params![run.0, state_name(state)])).map(drop)
     }
 
-    /// Notes that a run came to its end.
-    pub fn end_run(&self, run: RunNo, state: RunState, at: Stamp) -> Result<(), LedgerError> {
-        let update = "UPDATE runs SET state = ?2, ended_at = ?3 WHERE no = ?1";
-        self.sql("write", self.db.execute(update, params![run.0, state_name(state), at.0])).map(|_| ())
+    /// Notes that a run came to its end, and how many items are still to be finished.
+    pub fn end_run(&self, run: RunNo, state: RunState, at: Stamp, pending: u64) -> Result<(), LedgerError> {
+        let update = "UPDATE runs SET state = ?2, ended_at = ?3, pending = ?4 WHERE no = ?1";
+        let pending = i64::try_from(pending).unwrap_or(i64::MAX);
+        self.sql("write", self.db.execute(update, params![run.0, state_name(state), at.0, pending])).map(drop)
     }
 
     /// Notes the exit code that was derived from what became of a run's items.
     pub fn set_exit_code(&self, run: RunNo, code: u8) -> Result<(), LedgerError> {
         let update = "UPDATE runs SET exit_code = ?2 WHERE no = ?1";
-        self.sql("write", self.db.execute(update, params![run.0, code])).map(|_| ())
+        self.sql("write", self.db.execute(update, params![run.0, code])).map(drop)
     }
 }
 
-pub(super) const fn state_name(state: RunState) -> &'static str {
+const fn state_name(state: RunState) -> &'static str {
     match state {
         RunState::Planned => "planned",
         RunState::Dry => "dry",
@@ -192,9 +191,4 @@ pub(super) const fn state_name(state: RunState) -> &'static str {
         RunState::Running => "running",
         RunState::Ended => "ended",
     }
-}
-
-/// The chain's hash as people compare it.
-pub(super) fn head_text(head: &[u8]) -> String {
-    chain::hex(head)
 }

@@ -1,24 +1,15 @@
-//! Answers questions about the past: the runs, the rows of a report, the items still to be sent.
+//! Answers questions about runs: which there are, how far they came, what they have to send.
 
-use rusqlite::{Row as SqlRow, params};
+use rusqlite::{Params, Row as SqlRow};
 
+use super::chain;
 use super::error::LedgerError;
 use super::open::{Ledger, RunNo};
-use super::plan::head_text;
-use crate::model::{
-    Disposition, Event, Item, ItemNo, Kind, ObjectId, Place, Progress, Row, RunHeader, RunState, Stamp, TenantId, VppOptions,
-    What, Work,
-};
+use super::plan::lane_parts;
+use crate::model::{Lane, RunHeader, RunState, Stamp, What};
 
 const HEADER: &str = "SELECT no, run, job, state, started_at, ended_at, tool, operator, ticket, root, authority, sources, tenants, \
-     exit_code, head, events FROM runs";
-
-const ITEMS: &str = "SELECT no, source, line, tenant, kind, id, name, cells, status, reason FROM items \
-     WHERE no BETWEEN ?1 AND ?2 ORDER BY no";
-
-const EVENTS: &str = "SELECT item, at, what FROM events WHERE item BETWEEN ?1 AND ?2 ORDER BY item, n";
-
-const PAGE: &str = "SELECT no, kind, id, options FROM items WHERE run = ?1 AND lane = ?2 AND no > ?3 ORDER BY no LIMIT ?4";
+     pending, exit_code, head, events FROM runs";
 
 /// A head as the table holds it, before its texts are read.
 struct RawHeader {
@@ -32,19 +23,14 @@ struct RawHeader {
 impl Ledger {
     /// All runs, the newest first.
     pub fn runs(&self) -> Result<Vec<RunHeader>, LedgerError> {
-        let read = || -> rusqlite::Result<Vec<RawHeader>> {
-            self.db.prepare(&format!("{HEADER} ORDER BY no DESC"))?.query_map([], raw_header)?.collect()
-        };
-        self.sql("read", read())?.into_iter().map(|raw| self.header(raw).map(|(_, header)| header)).collect()
+        self.raw("ORDER BY no DESC", [])?.into_iter().map(|raw| self.header(raw).map(|(_, header)| header)).collect()
     }
 
     /// A run by its id, the start of its id, or the latest that sent anything.
     pub fn find(&self, wanted: Option<&str>) -> Result<(RunNo, RunHeader), LedgerError> {
         let by_id = "WHERE substr(run, 1, length(?1)) = ?1 ORDER BY run = ?1 DESC, no DESC LIMIT 2";
         let latest = "WHERE state IN ('running', 'ended') AND ?1 IS NULL ORDER BY no DESC LIMIT 1";
-        let query = format!("{HEADER} {}", if wanted.is_some() { by_id } else { latest });
-        let read = || -> rusqlite::Result<Vec<RawHeader>> { self.db.prepare(&query)?.query_map([wanted], raw_header)?.collect() };
-        let mut found = self.sql("read", read())?.into_iter();
+        let mut found = self.raw(if wanted.is_some() { by_id } else { latest }, [wanted])?.into_iter();
         let name = wanted.unwrap_or("latest");
         let first = found.next().ok_or_else(|| LedgerError::NoSuchRun(name.to_owned()))?;
         if found.next().is_some() && first.header.run != name {
@@ -53,11 +39,40 @@ impl Ledger {
         self.header(first)
     }
 
+    /// The latest run that is not finished: killed, or ended with something left to do. Of a job, only its last run
+    /// counts: what an earlier one left undone, a later one has taken up.
+    pub fn unfinished(&self, job: Option<&str>) -> Result<Option<(RunNo, RunHeader)>, LedgerError> {
+        let query = "WHERE (state = 'running' OR state = 'ended' AND pending > 0) AND (?1 IS NULL \
+             OR no = (SELECT max(no) FROM runs WHERE job = ?1 AND state IN ('running', 'ended'))) ORDER BY no DESC LIMIT 1";
+        self.raw(query, [job])?.pop().map(|raw| self.header(raw)).transpose()
+    }
+
     /// The head of a run by its number.
     pub fn run(&self, run: RunNo) -> Result<RunHeader, LedgerError> {
-        let query = format!("{HEADER} WHERE no = ?1");
-        let raw = self.sql("read", self.db.query_row(&query, [run.0], raw_header))?;
-        self.header(raw).map(|(_, header)| header)
+        let found = self.raw("WHERE no = ?1", [run.0])?.pop();
+        found.ok_or_else(|| LedgerError::NoSuchRun(run.0.to_string())).and_then(|raw| self.header(raw)).map(|(_, header)| header)
+    }
+
+    /// What a run has to send, whatever became of it since.
+    pub fn lanes(&self, run: RunNo) -> Result<Vec<Lane>, LedgerError> {
+        let tenants = self.run(run)?.tenants;
+        let query = "SELECT lane, count(*) FROM items WHERE run = ?1 AND lane IS NOT NULL GROUP BY lane ORDER BY lane";
+        let read = || -> rusqlite::Result<Vec<(u32, i64)>> {
+            self.db.prepare(query)?.query_map([run.0], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        let lane = |(number, items): (u32, i64)| {
+            let (tenant, service) = lane_parts(number);
+            let tenant = tenants.get(tenant).ok_or_else(|| LedgerError::Damaged(format!("lane {number} has no tenant")))?.id;
+            Ok(Lane { tenant, service, items: items.unsigned_abs() })
+        };
+        self.sql("read", read())?.into_iter().map(lane).collect()
+    }
+
+    fn raw(&self, which: &str, parameters: impl Params) -> Result<Vec<RawHeader>, LedgerError> {
+        let read = || -> rusqlite::Result<Vec<RawHeader>> {
+            self.db.prepare(&format!("{HEADER} {which}"))?.query_map(parameters, raw_header)?.collect()
+        };
+        self.sql("read", read())
     }
 
     fn header(&self, raw: RawHeader) -> Result<(RunNo, RunHeader), LedgerError> {
@@ -76,42 +91,17 @@ impl Ledger {
             match serde_json::from_str(&text).map_err(damaged)? {
                 What::TenantStopped(stop) => header.tenant_stops.push(stop),
                 What::Ended { stopped_by } => header.stopped_by = stopped_by,
-                What::Intent { .. } | What::Released | What::Reply(_) | What::Settled { .. } => {
+                What::Resumed { .. } => {
+                    header.tenant_stops.clear();
+                    header.stopped_by = None;
+                }
+                What::Intent { .. } | What::Released | What::Reply(_) | What::Looked(_) | What::Settled { .. } => {
                     return Err(LedgerError::Damaged(format!("run {}: an event without its item", header.run)));
                 }
             }
         }
         Ok((RunNo(raw.no), header))
     }
-
-    /// Every row of a run in the order of its input, with what became of it. Stops at the first error of `each`.
-    pub fn rows<E: From<LedgerError>>(&self, run: RunNo, mut each: impl FnMut(Row) -> Result<(), E>) -> Result<(), E> {
-        let range = "SELECT first_item, last_item FROM runs WHERE no = ?1";
-        let range: (i64, i64) = self.sql("read", self.db.query_row(range, [run.0], |row| Ok((row.get(0)?, row.get(1)?))))?;
-        let mut items = self.sql("read", self.db.prepare(ITEMS))?;
-        let mut events = self.sql("read", self.db.prepare(EVENTS))?;
-        let mut items = self.sql("read", items.query([range.0, range.1]))?;
-        let mut events = self.sql("read", events.query([range.0, range.1]))?;
-        let mut event = self.sql("read", next_event(&mut events))?;
-        while let Some(item) = self.sql("read", items.next())? {
-            let (no, mut row) = self.sql("read", report_row(item))?;
-            while let Some((of, at, text)) = event.take_if(|(of, ..)| *of <= no) {
-                if of == no {
-                    let what =
-                        serde_json::from_str(&text).map_err(|error| LedgerError::Damaged(format!("item {no}: {error}")))?;
-                    let event = Event { item: Some(ItemNo(no)), at: Stamp(at), what };
-                    row.progress.apply(&event).map_err(LedgerError::from)?;
-                }
-                event = self.sql("read", next_event(&mut events))?;
-            }
-            each(row)?;
-        }
-        Ok(())
-    }
-}
-
-fn next_event(rows: &mut rusqlite::Rows<'_>) -> rusqlite::Result<Option<(i64, i64, String)>> {
-    rows.next()?.map(|row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).transpose()
 }
 
 fn raw_header(row: &SqlRow<'_>) -> rusqlite::Result<RawHeader> {
@@ -130,69 +120,10 @@ fn raw_header(row: &SqlRow<'_>) -> rusqlite::Result<RawHeader> {
         tenants: Vec::new(),
         stopped_by: None,
         tenant_stops: Vec::new(),
-        exit_code: row.get(13)?,
-        head: head_text(&row.get::<_, Vec<u8>>(14)?),
-        events: u64::try_from(row.get::<_, i64>(15)?).unwrap_or(0),
+        pending: u64::try_from(row.get::<_, i64>(13)?).unwrap_or(0),
+        exit_code: row.get(14)?,
+        head: chain::hex(&row.get::<_, Vec<u8>>(15)?),
+        events: u64::try_from(row.get::<_, i64>(16)?).unwrap_or(0),
     };
     Ok(RawHeader { no: row.get(0)?, header, state: row.get(3)?, sources: row.get(11)?, tenants: row.get(12)? })
-}
-
-fn report_row(row: &SqlRow<'_>) -> rusqlite::Result<(i64, Row)> {
-    let disposition = match row.get::<_, Option<String>>(8)? {
-        None => Disposition::Send,
-        Some(status) => {
-            Disposition::Settled { status: parsed(&status, 8)?, reason: row.get::<_, Option<String>>(9)?.unwrap_or_default() }
-        }
-    };
-    let cells: String = row.get(7)?;
-    Ok((
-        row.get(0)?,
-        Row {
-            place: Place { source: row.get(1)?, line: row.get(2)? },
-            tenant: row.get(3)?,
-            kind: row.get::<_, Option<String>>(4)?.map(|kind| parsed::<Kind>(&kind, 4)).transpose()?,
-            id: row.get::<_, Option<String>>(5)?.map(|id| parsed::<ObjectId>(&id, 5)).transpose()?,
-            name: row.get(6)?,
-            cells: serde_json::from_str(&cells).map_err(|error| unreadable(7, error))?,
-            disposition,
-            progress: Progress::default(),
-        },
-    ))
-}
-
-/// The items of a lane after a number, in their order.
-pub(super) fn page(
-    ledger: &Ledger,
-    (run, lane): (i64, u32),
-    tenant: TenantId,
-    after: ItemNo,
-    limit: usize,
-) -> Result<Vec<Work>, LedgerError> {
-    let work = |row: &SqlRow<'_>| {
-        let options: u8 = row.get(3)?;
-        let item = Item {
-            no: ItemNo(row.get(0)?),
-            tenant,
-            kind: parsed(row.get_ref(1)?.as_str()?, 1)?,
-            id: parsed(row.get_ref(2)?.as_str()?, 2)?,
-            options: VppOptions { notify_managed_devices: options & 1 != 0, revoke_untracked_licenses: options & 2 != 0 },
-        };
-        Ok(Work { item, progress: Progress::default() })
-    };
-    let read = || -> rusqlite::Result<Vec<Work>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        ledger.db.prepare_cached(PAGE)?.query_map(params![run, lane, after.0, limit], work)?.collect()
-    };
-    ledger.sql("read", read())
-}
-
-fn parsed<T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(
-    text: &str,
-    column: usize,
-) -> rusqlite::Result<T> {
-    text.parse().map_err(|error| unreadable(column, error))
-}
-
-fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
 }

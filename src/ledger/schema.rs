@@ -4,7 +4,7 @@
 pub(super) const APPLICATION_ID: i64 = 0x6272_766b;
 
 /// Raised with each change of the tables.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// WAL with a sync at every commit: what is acknowledged survives a crash of the process and, as far as
 /// `SQLite` promises it, of the machine.
@@ -14,6 +14,13 @@ PRAGMA synchronous = FULL;
 PRAGMA foreign_keys = ON;
 PRAGMA temp_store = MEMORY;
 ";
+
+/// What never changes of a run once it is planned: the plan's hash covers it.
+pub(super) const RUN_COLUMNS: &str =
+    "no, run, job, started_at, tool, operator, ticket, root, authority, sources, tenants, first_item, last_item";
+
+/// Every column of an item: none of them ever changes, and the plan's hash covers them.
+pub(super) const ITEM_COLUMNS: &str = "no, run, source, line, tenant, kind, id, options, lane, status, reason, cells";
 
 pub(super) const CREATE: &str = "
 CREATE TABLE runs (
@@ -30,9 +37,11 @@ CREATE TABLE runs (
   authority   TEXT NOT NULL,
   sources     TEXT NOT NULL,
   tenants     TEXT NOT NULL,
+  pending     INTEGER NOT NULL DEFAULT 0,
   exit_code   INTEGER,
   first_item  INTEGER NOT NULL,
   last_item   INTEGER NOT NULL,
+  plan        BLOB NOT NULL,
   head        BLOB NOT NULL,
   events      INTEGER NOT NULL
 ) STRICT;
@@ -49,11 +58,11 @@ CREATE TABLE items (
   lane     INTEGER,
   status   TEXT,
   reason   TEXT,
-  name     TEXT,
   cells    TEXT NOT NULL
 ) STRICT;
 
 CREATE INDEX items_to_send ON items (run, lane) WHERE lane IS NOT NULL;
+CREATE INDEX items_of_object ON items (id) WHERE id IS NOT NULL;
 
 CREATE TABLE events (
   n     INTEGER PRIMARY KEY,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ItemNo, Service, Stamp, Status, TenantId};
+use super::{ItemNo, Phase, Service, Snapshot, Stamp, Status, TenantId};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,7 +29,9 @@ pub enum What {
     Released,
     /// An attempt came to its end, with or without an answer.
     Reply(Box<Reply>),
-    /// The item is settled without a reply of its own.
+    /// The object was read, and that was judged.
+    Looked(Box<Look>),
+    /// The item is settled without a reply or a reading of its own.
     Settled {
         /// What became of it.
         status: Status,
@@ -38,11 +40,44 @@ pub enum What {
     },
     /// Nothing more is sent for a tenant.
     TenantStopped(TenantStop),
+    /// The run was taken up again, by `resume` or `verify`: what stopped it before stops it no longer.
+    Resumed {
+        /// Who took it up.
+        operator: String,
+        /// Version of the program that did.
+        tool: String,
+    },
     /// The run came to its end.
     Ended {
         /// What ended it before its time, if anything did.
         stopped_by: Option<StoppedBy>,
     },
+}
+
+impl What {
+    /// The name in the ledger.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Intent { .. } => "intent",
+            Self::Released => "released",
+            Self::Reply(_) => "reply",
+            Self::Looked(_) => "looked",
+            Self::Settled { .. } => "settled",
+            Self::TenantStopped(_) => "tenant_stopped",
+            Self::Resumed { .. } => "resumed",
+            Self::Ended { .. } => "ended",
+        }
+    }
+}
+
+/// An event that cannot happen to an item in this phase: the ledger and the program disagree.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("illegal event {event} in phase {phase:?}")]
+pub struct IllegalEvent {
+    /// Where the item stood.
+    pub phase: Phase,
+    /// What was said to have happened.
+    pub event: &'static str,
 }
 
 /// How far a request got.
@@ -102,8 +137,56 @@ pub enum Then {
     SignIn,
     /// It had no effect, does not use up an attempt, and is sent again.
     Throttled,
+    /// The service said 204. Reading back is to show it.
+    Confirm,
     /// It may have had an effect: the object is looked at before anything else.
-    Look,
+    Look {
+        /// What becomes of the item if it is shown to have had none; none: it is sent again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        otherwise: Option<Outcome>,
+    },
+}
+
+/// What became of an item, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What became of it.
+    pub status: Status,
+    /// Why, in words; empty where the status says it all.
+    pub reason: String,
+}
+
+impl Outcome {
+    /// With a reason.
+    pub fn new(status: Status, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into() }
+    }
+}
+
+/// A reading of an object, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// What it showed; none: the service does not know the id (404).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Snapshot>,
+    /// What follows.
+    pub then: AfterLook,
+}
+
+/// What follows from a reading.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterLook {
+    /// Nothing was sent yet: later readings are judged against this one.
+    Pin,
+    /// It does not tell, or not alone: the object is looked at again.
+    Again,
+    /// Shown to be as it was: the item may be sent again.
+    Untouched,
+    /// A VPP action is at work: it is followed, nothing is sent.
+    Follow,
+    /// The item is done with.
+    Settled(Outcome),
 }
 
 /// Why nothing more is sent for a tenant.

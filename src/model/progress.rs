@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Event, Reached, Reply, Stamp, Status, Then, What};
+use super::{AfterLook, Event, IllegalEvent, Look, Outcome, Reached, Reply, Snapshot, Stamp, Status, Then, What};
 
 /// Where an item stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,15 +14,22 @@ pub enum Phase {
     InFlight,
     /// A request may have had an effect: must be looked at before it is sent again.
     InDoubt,
-    /// Over.
+    /// The service said 204, or a VPP action is at work: never sent again, and read back until that shows it.
+    Confirming,
+    /// Over; some of these may still be settled better by reading back, see [`Progress::is_final`].
     Settled(Status),
 }
 
 /// Everything that the report says of an item beyond its plan.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, folded from events")]
 pub struct Progress {
     /// Where it stands.
     pub phase: Phase,
+    /// What the object was before anything was sent.
+    pub pin: Option<Box<Snapshot>>,
+    /// What the service calls the object.
+    pub name: Option<String>,
     /// Attempts that count: every one but the throttled.
     pub attempts: u32,
     /// Answers that only said "later".
@@ -31,9 +38,18 @@ pub struct Progress {
     pub sent_at: Option<Stamp>,
     /// When the request was about to leave of which nothing was heard yet.
     pub intended_at: Option<Stamp>,
-    /// Whether the service reported a conflict: the object may not be as it was.
-    pub conflicted: bool,
-    /// When it was settled, or last heard of.
+    /// Whether any request may have changed the object, or the service said that something else did: what is sent now
+    /// repeats it.
+    pub doubted: bool,
+    /// Whether a request was lost: only a reading can show that it had no effect.
+    pub lost: bool,
+    /// Whether reading back was over twice and showed nothing: no third time is asked for.
+    pub exhausted: bool,
+    /// Whether the service said 204.
+    pub accepted: bool,
+    /// What becomes of an item in doubt that is shown to be untouched; none: it is sent again.
+    pub otherwise: Option<Outcome>,
+    /// When it was settled.
     pub finished_at: Option<Stamp>,
     /// Of the last answer.
     pub http_status: Option<u16>,
@@ -51,23 +67,17 @@ pub struct Progress {
     pub reason: String,
 }
 
-/// An event that cannot happen to an item in this phase: the ledger and the program disagree.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("illegal event {event} in phase {phase:?}")]
-pub struct IllegalEvent {
-    /// Where the item stood.
-    pub phase: Phase,
-    /// What was said to have happened.
-    pub event: &'static str,
-}
-
 impl Progress {
     /// Takes in what happened.
+    ///
+    /// # Errors
+    /// If that cannot happen to an item in this phase; then nothing has changed.
     pub fn apply(&mut self, event: &Event) -> Result<(), IllegalEvent> {
         match (&event.what, self.phase) {
             (What::Intent { client_request_id }, Phase::Ready) => {
                 self.client_request_id = Some(*client_request_id);
                 self.intended_at = Some(event.at);
+                self.otherwise = None;
                 self.phase = Phase::InFlight;
             }
             (What::Released, Phase::InFlight) => {
@@ -75,10 +85,9 @@ impl Progress {
                 self.phase = Phase::Ready;
             }
             (What::Reply(reply), Phase::InFlight) => self.take(reply, event.at),
-            (What::Settled { status, reason }, Phase::Ready | Phase::InFlight | Phase::InDoubt) => {
-                self.settle(*status, reason, event.at);
-            }
-            (what, phase) => return Err(IllegalEvent { phase, event: name(what) }),
+            (What::Looked(look), phase) if self.may_look(&look.then) => self.looked(look, phase, event.at),
+            (What::Settled { status, reason }, _) if !self.is_final() => self.settle(*status, reason, event.at),
+            (what, phase) => return Err(IllegalEvent { phase, event: what.name() }),
         }
         Ok(())
     }
@@ -88,7 +97,20 @@ impl Progress {
         match self.phase {
             Phase::Ready => Status::NotAttempted,
             Phase::InFlight | Phase::InDoubt => Status::Unknown,
+            Phase::Confirming => Status::Unconfirmed,
             Phase::Settled(status) => status,
+        }
+    }
+
+    /// Whether nothing can change what became of it. Reading back may still tell more of the others.
+    pub const fn is_final(&self) -> bool {
+        match self.phase {
+            Phase::Settled(Status::Accepted | Status::Unconfirmed | Status::Unknown | Status::AwaitingApproval)
+            | Phase::Ready
+            | Phase::InFlight
+            | Phase::InDoubt
+            | Phase::Confirming => false,
+            Phase::Settled(_) => true,
         }
     }
 
@@ -106,9 +128,10 @@ impl Progress {
         self.intended_at = None;
         match reply.then {
             Then::Throttled => self.throttled += 1,
-            Then::Settled { .. } | Then::Again | Then::SignIn | Then::Look => self.attempts += 1,
+            Then::Settled { .. } | Then::Again | Then::SignIn | Then::Confirm | Then::Look { .. } => self.attempts += 1,
         }
-        self.conflicted |= reply.then == Then::Again && reply.reached == Reached::Answered;
+        // A conflict says that the object may not be as it was.
+        self.doubted |= reply.then == Then::Again && reply.reached == Reached::Answered;
         if reply.reached != Reached::NotSent {
             self.sent_at.get_or_insert(reply.sent_at);
         }
@@ -120,25 +143,60 @@ impl Progress {
         match &reply.then {
             Then::Settled { status, reason } => self.settle(*status, reason, at),
             Then::Again | Then::SignIn | Then::Throttled => self.phase = Phase::Ready,
-            Then::Look => self.phase = Phase::InDoubt,
+            Then::Confirm => {
+                self.accepted = true;
+                self.phase = Phase::Confirming;
+            }
+            Then::Look { otherwise } => {
+                (self.doubted, self.lost) = (true, true);
+                self.otherwise.clone_from(otherwise);
+                self.phase = Phase::InDoubt;
+            }
+        }
+    }
+
+    /// Whether a reading may have this consequence now: nothing that was said yes to is ever sent again.
+    const fn may_look(&self, then: &AfterLook) -> bool {
+        match (then, self.phase) {
+            (AfterLook::Pin, phase) => matches!(phase, Phase::Ready),
+            (AfterLook::Untouched, phase) => matches!(phase, Phase::Ready | Phase::InFlight | Phase::InDoubt),
+            (AfterLook::Again | AfterLook::Follow | AfterLook::Settled(_), _) => !self.is_final(),
+        }
+    }
+
+    fn looked(&mut self, look: &Look, phase: Phase, at: Stamp) {
+        if phase == Phase::InFlight {
+            // Whoever waited for its answer is gone: it may have had an effect like any other lost request.
+            self.attempts += 1;
+            self.sent_at = self.first_sent_at();
+            self.intended_at = None;
+            (self.doubted, self.lost) = (true, true);
+        }
+        if let Some(name) = look.reading.as_ref().and_then(|reading| reading.name.clone()) {
+            self.name = Some(name);
+        }
+        match &look.then {
+            AfterLook::Pin => self.pin = look.reading.clone().map(Box::new),
+            AfterLook::Again if matches!(phase, Phase::Ready | Phase::InFlight) => self.phase = Phase::InDoubt,
+            AfterLook::Again => {}
+            AfterLook::Untouched => self.phase = Phase::Ready,
+            AfterLook::Follow => {
+                // What is followed is judged against what was there before.
+                if self.pin.is_none() {
+                    self.pin = look.reading.clone().map(Box::new);
+                }
+                self.phase = Phase::Confirming;
+            }
+            AfterLook::Settled(Outcome { status, reason }) => self.settle(*status, reason, at),
         }
     }
 
     fn settle(&mut self, status: Status, reason: &str, at: Stamp) {
+        self.exhausted = status == Status::Unconfirmed && self.phase == Phase::Settled(status);
         self.phase = Phase::Settled(status);
+        self.accepted |= status == Status::Accepted;
         reason.clone_into(&mut self.reason);
         self.finished_at = Some(at);
-    }
-}
-
-const fn name(what: &What) -> &'static str {
-    match what {
-        What::Intent { .. } => "intent",
-        What::Released => "released",
-        What::Reply(_) => "reply",
-        What::Settled { .. } => "settled",
-        What::TenantStopped(_) => "tenant_stopped",
-        What::Ended { .. } => "ended",
     }
 }
 
@@ -147,6 +205,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::{Expiry, Seen};
 
     fn reply(then: Then) -> What {
         What::Reply(Box::new(Reply {
@@ -190,31 +249,131 @@ mod tests {
         assert!(progress.apply(&event(What::Intent { client_request_id: Uuid::nil() })).is_err());
     }
 
+    fn look(then: AfterLook) -> What {
+        let seen = Seen::Android { expiry: Expiry::Never, created: None };
+        What::Looked(Box::new(Look { reading: Some(Snapshot { date: None, name: Some("n".to_owned()), seen }), then }))
+    }
+
+    #[test]
+    fn an_intent_of_a_dead_process_is_an_attempt_once_its_object_is_read() {
+        let mut progress = Progress::default();
+        progress.apply(&event(What::Intent { client_request_id: Uuid::nil() })).unwrap();
+        progress.apply(&event(look(AfterLook::Again))).unwrap();
+        assert_eq!((progress.phase, progress.attempts, progress.sent_at), (Phase::InDoubt, 1, Some(Stamp(9))));
+        progress.apply(&event(look(AfterLook::Untouched))).unwrap();
+        assert_eq!((progress.status(), progress.requests(), progress.doubted), (Status::NotAttempted, 1, true));
+    }
+
+    #[test]
+    fn what_the_service_said_yes_to_is_never_sent_again() {
+        let mut progress = Progress::default();
+        progress.apply(&event(What::Intent { client_request_id: Uuid::nil() })).unwrap();
+        progress.apply(&event(reply(Then::Confirm))).unwrap();
+        assert_eq!(progress.status(), Status::Unconfirmed);
+        for what in [What::Intent { client_request_id: Uuid::nil() }, look(AfterLook::Untouched), look(AfterLook::Pin)] {
+            assert!(progress.apply(&event(what)).is_err());
+        }
+        progress.apply(&event(look(AfterLook::Settled(Outcome::new(Status::Revoked, ""))))).unwrap();
+        assert!(progress.is_final());
+    }
+
+    #[test]
+    fn reading_back_that_is_over_twice_is_over() {
+        let mut progress = Progress::default();
+        progress.apply(&event(look(AfterLook::Follow))).unwrap();
+        for exhausted in [false, true] {
+            progress.apply(&event(What::Settled { status: Status::Unconfirmed, reason: "x".into() })).unwrap();
+            assert_eq!((progress.exhausted, progress.is_final()), (exhausted, false));
+        }
+    }
+
+    fn any_status() -> impl Strategy<Value = Status> {
+        prop::sample::select(Status::ALL.to_vec())
+    }
+
     fn any_what() -> impl Strategy<Value = What> {
         prop_oneof![
-            Just(What::Intent { client_request_id: Uuid::nil() }),
-            Just(What::Released),
-            Just(reply(Then::Again)),
-            Just(reply(Then::Throttled)),
-            Just(reply(Then::Look)),
-            Just(reply(settled())),
-            Just(What::Settled { status: Status::Failed, reason: "x".into() }),
-            Just(What::Ended { stopped_by: None }),
+            3 => Just(What::Intent { client_request_id: Uuid::nil() }),
+            1 => Just(What::Released),
+            1 => Just(reply(Then::Again)),
+            1 => Just(reply(Then::SignIn)),
+            1 => Just(reply(Then::Throttled)),
+            1 => Just(reply(Then::Confirm)),
+            2 => any_status().prop_map(|status| reply(Then::Look { otherwise: Some(Outcome::new(status, "x")) })),
+            2 => Just(reply(Then::Look { otherwise: None })),
+            1 => any_status().prop_map(|status| reply(Then::Settled { status, reason: "x".into() })),
+            1 => any_status().prop_map(|status| What::Settled { status, reason: "x".into() }),
+            1 => any_status().prop_map(|status| look(AfterLook::Settled(Outcome::new(status, "x")))),
+            2 => prop::sample::select(vec![AfterLook::Pin, AfterLook::Again, AfterLook::Untouched, AfterLook::Follow]).prop_map(look),
+            1 => Just(What::Ended { stopped_by: None }),
         ]
     }
 
+    /// Whether an event shows that nothing that was sent had an effect.
+    fn clears(what: &What) -> bool {
+        match what {
+            What::Released => true,
+            What::Reply(reply) => matches!(reply.then, Then::Again | Then::SignIn | Then::Throttled),
+            What::Looked(look) => look.then == AfterLook::Untouched,
+            What::Intent { .. } | What::Settled { .. } | What::TenantStopped(_) | What::Resumed { .. } | What::Ended { .. } => {
+                false
+            }
+        }
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
         #[test]
-        fn a_settled_item_never_moves_and_refused_events_change_nothing(whats in prop::collection::vec(any_what(), 0..30)) {
+        fn what_is_final_never_moves_and_refused_events_change_nothing(whats in prop::collection::vec(any_what(), 0..40)) {
             let mut progress = Progress::default();
             for what in whats {
                 let before = progress.clone();
                 let refused = progress.apply(&event(what)).is_err();
-                if refused || matches!(before.phase, Phase::Settled(_)) {
+                if refused || before.is_final() {
                     prop_assert!(refused);
                     prop_assert_eq!(&before, &progress);
                 }
             }
+        }
+
+        #[test]
+        fn no_request_follows_another_that_was_not_shown_to_be_without_effect(whats in prop::collection::vec(any_what(), 0..40)) {
+            let mut progress = Progress::default();
+            let (mut intents, mut clear) = (0, true);
+            for what in whats {
+                if progress.apply(&event(what.clone())).is_err() {
+                    continue;
+                }
+                if matches!(what, What::Intent { .. }) {
+                    prop_assert!(clear, "sent again without proof");
+                    (intents, clear) = (intents + 1, false);
+                }
+                clear |= clears(&what);
+            }
+            let released = intents - progress.throttled - progress.requests();
+            prop_assert!(progress.requests() + progress.throttled <= intents, "{released} released");
+        }
+
+        #[test]
+        fn the_same_events_give_the_same_progress_wherever_they_are_cut(
+            whats in prop::collection::vec(any_what(), 0..40),
+            cut in 0_usize..40,
+        ) {
+            let mut legal = Vec::new();
+            let mut whole = Progress::default();
+            for what in whats {
+                let event = event(what);
+                if whole.apply(&event).is_ok() {
+                    legal.push(serde_json::to_string(&event).unwrap());
+                }
+            }
+            // What comes back from the ledger is text: a session that begins there knows as much as one that went on.
+            let read = |text: &String| serde_json::from_str::<Event>(text).unwrap();
+            let mut later = Progress::default();
+            legal.iter().take(cut).for_each(|text| later.apply(&read(text)).unwrap());
+            legal.iter().skip(cut).for_each(|text| later.apply(&read(text)).unwrap());
+            prop_assert_eq!(whole, later);
         }
     }
 }

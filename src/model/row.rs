@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, ObjectId, Place, Progress, Stamp, Status, StoppedBy, TenantId, TenantStop, VppOptions};
+use super::{Kind, ObjectId, Phase, Place, Progress, Stamp, Status, StoppedBy, TenantId, TenantStop, VppOptions};
 
 /// What the plan decided on a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,8 +48,6 @@ pub struct Row {
     pub kind: Option<Kind>,
     /// Its id, where it is one.
     pub id: Option<ObjectId>,
-    /// What the service calls it.
-    pub name: Option<String>,
     /// One cell for each of the source's columns.
     pub cells: Vec<String>,
     /// What was decided before sending.
@@ -125,6 +123,8 @@ pub struct RunHeader {
     pub stopped_by: Option<StoppedBy>,
     /// The tenants that were stopped.
     pub tenant_stops: Vec<TenantStop>,
+    /// How many items were still to be finished when it last ended.
+    pub pending: u64,
     /// Its exit code, once it ended.
     pub exit_code: Option<u8>,
     /// Hash of the last event, in hexadecimal.
@@ -144,13 +144,16 @@ impl RunHeader {
 
     fn of_sent<'a>(&'a self, row: &'a Row) -> (Status, &'a str) {
         let status = row.progress.status();
-        if status == Status::NotAttempted {
-            (status, self.why_not_attempted(row))
-        } else if status == Status::Unknown && row.progress.reason.is_empty() {
-            (status, "sent, and the run ended before an answer came")
-        } else {
-            (status, &row.progress.reason)
-        }
+        let reason = match row.progress.phase {
+            Phase::Ready if row.progress.doubted => "shown to be as it was, and the run ended before it was sent again",
+            Phase::Ready => self.why_not_attempted(row),
+            Phase::InFlight => "sent, and the run ended before an answer came",
+            Phase::InDoubt => "no answer was clear, and the run ended before reading back could tell",
+            Phase::Confirming if row.progress.accepted => "the service said yes, and the run ended before reading back showed it",
+            Phase::Confirming => "a revoke action is at work; the run ended before its end was seen",
+            Phase::Settled(_) => &row.progress.reason,
+        };
+        (status, reason)
     }
 
     fn why_not_attempted(&self, row: &Row) -> &str {

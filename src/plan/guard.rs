@@ -3,7 +3,7 @@
 use crate::model::Bounds;
 
 /// What the guards are judged over.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Facts {
     /// Items that would be sent.
     pub to_send: u64,
@@ -11,6 +11,19 @@ pub struct Facts {
     pub protected: u64,
     /// Whether there is somebody who can be asked.
     pub can_ask: bool,
+    /// What would be sent of what each tenant has.
+    pub shares: Vec<Share>,
+}
+
+/// What would be sent of one kind in one tenant.
+#[derive(Debug, Clone)]
+pub struct Share {
+    /// Whose, and what, in words.
+    pub of: String,
+    /// Items that would be sent.
+    pub to_send: u64,
+    /// Objects that the tenant has; none: its list was not read, or could not be.
+    pub objects: Option<u64>,
 }
 
 /// The guards' limits.
@@ -42,10 +55,8 @@ pub fn guard(facts: &Facts, guards: &Guards) -> Result<(), Refusal> {
         )));
     }
     let items = facts.to_send;
-    if let Some(share) = guards.max_items.percent {
-        return Err(Refusal(format!(
-            "--max-items {share}% is a share of what the tenant has, and the tenant's list was not read: give a number"
-        )));
+    if let Some(percent) = guards.max_items.percent {
+        facts.shares.iter().filter(|share| share.to_send > 0).try_for_each(|share| within(share, percent))?;
     }
     match guards.max_items.count {
         Some(most) if items > most => Err(too_many(items, most, "")),
@@ -54,6 +65,24 @@ pub fn guard(facts: &Facts, guards: &Guards) -> Result<(), Refusal> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+fn within(share: &Share, percent: f64) -> Result<(), Refusal> {
+    let Share { of, to_send, objects } = share;
+    let Some(objects) = objects else {
+        return Err(Refusal(format!(
+            "--max-items {percent}% is a share of a list, and the list of {of} was not read: give a number"
+        )));
+    };
+    #[expect(clippy::cast_precision_loss, reason = "item counts are far below 2^52")]
+    let found = if *objects == 0 { f64::INFINITY } else { *to_send as f64 * 100.0 / *objects as f64 };
+    if found <= percent {
+        return Ok(());
+    }
+    let least = found.ceil();
+    Err(Refusal(format!(
+        "{to_send} of the {objects} {of} would be sent and --max-items is {percent}%: give --max-items {least}% to allow it"
+    )))
 }
 
 fn too_many(items: u64, most: u64, note: &str) -> Refusal {
@@ -66,7 +95,7 @@ mod tests {
     use crate::model::Limit;
 
     fn ask(to_send: u64, max_items: impl Into<Bounds>, can_ask: bool) -> bool {
-        let facts = Facts { to_send, protected: 0, can_ask };
+        let facts = Facts { to_send, protected: 0, can_ask, shares: Vec::new() };
         guard(&facts, &Guards { max_items: max_items.into(), refuse_protected: false }).is_ok()
     }
 
@@ -84,13 +113,21 @@ mod tests {
     }
 
     #[test]
-    fn a_share_without_a_readable_list_refuses() {
-        assert!(!ask(1, Limit::Percent(50.0), true));
+    fn a_share_is_asked_per_tenant_and_kind_and_refuses_without_a_readable_list() {
+        let share = |to_send, objects| Share { of: "vppToken of contoso".to_owned(), to_send, objects };
+        let ask = |shares: Vec<Share>| {
+            let facts = Facts { to_send: 1, protected: 0, can_ask: true, shares };
+            let guards = Guards { max_items: Limit::Percent(50.0).into(), refuse_protected: false };
+            guard(&facts, &guards).map_err(|refusal| refusal.to_string())
+        };
+        assert!(ask(vec![share(5, Some(10)), share(0, None)]).is_ok());
+        assert!(ask(vec![share(1, Some(100)), share(6, Some(10))]).unwrap_err().ends_with("give --max-items 60% to allow it"));
+        assert!(ask(vec![share(1, None)]).unwrap_err().contains("the list of vppToken of contoso was not read"));
     }
 
     #[test]
     fn protected_ids_refuse_only_where_that_was_asked_for() {
-        let facts = Facts { to_send: 1, protected: 1, can_ask: true };
+        let facts = Facts { to_send: 1, protected: 1, can_ask: true, shares: Vec::new() };
         assert!(guard(&facts, &Guards { max_items: Bounds::default(), refuse_protected: false }).is_ok());
         assert!(guard(&facts, &Guards { max_items: Bounds::default(), refuse_protected: true }).is_err());
     }

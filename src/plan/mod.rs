@@ -3,5 +3,5 @@
 mod guard;
 mod planner;
 
-pub use guard::{Facts, Guards, Refusal, guard};
+pub use guard::{Facts, Guards, Refusal, Share, guard};
 pub use planner::{Defaults, PlanPolicy, Planner, TenantBook, TenantNo};

@@ -37,7 +37,13 @@ impl Lines {
         let silent_since = *self.last.get_or_insert(at);
         let ended = events.iter().rev().find_map(|event| match &event.what {
             What::Ended { stopped_by } => Some(*stopped_by),
-            What::Intent { .. } | What::Released | What::Reply(_) | What::Settled { .. } | What::TenantStopped(_) => None,
+            What::Intent { .. }
+            | What::Released
+            | What::Reply(_)
+            | What::Looked(_)
+            | What::Settled { .. }
+            | What::TenantStopped(_)
+            | What::Resumed { .. } => None,
         });
         let pause = self.pause(at, pulse);
         let stepped = meter.tenths() > self.tenths && at.millis_since(silent_since) >= STEP_MS;

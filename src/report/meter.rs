@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::exec::Pulse;
-use crate::model::{Class, Event, Stamp, Status, Then, What};
+use crate::model::{AfterLook, Class, Event, Stamp, Status, Then, What};
 
 use super::plain::span;
 
@@ -76,7 +76,9 @@ impl Meter {
     fn left(&self, rate: Option<f64>, pulse: &Pulse) -> Option<Duration> {
         let left = u32::try_from(self.total.saturating_sub(self.done())).ok()?;
         let by_rate = || Duration::try_from_secs_f64(f64::from(left) / rate?).ok();
-        if left == 0 { None } else { pulse.eta.or_else(by_rate) }
+        // How long reading back takes is the service's affair: no rate tells it.
+        let is_sent = pulse.left == 0 && pulse.reading > 0;
+        if left == 0 || is_sent { None } else { pulse.eta.or_else(by_rate) }
     }
 
     /// `300/2000 done, 298 ok, 1 failed, 1 unknown`.
@@ -92,9 +94,10 @@ impl Meter {
         let rate = self.rate(now);
         let speed = rate.map(|rate| format!(", {rate:.1}/s")).unwrap_or_default();
         let left = self.left(rate, pulse).map(|left| format!(", {} left", span(left))).unwrap_or_default();
-        let wait = pulse.next_in.filter(|wait| wait.as_secs() > 0 && pulse.pause_left.is_none());
+        let wait = pulse.next_in.filter(|wait| wait.as_secs() > 0 && pulse.left > 0 && pulse.pause_left.is_none());
         let wait = wait.map(|wait| format!(", the quota opens in {}", span(wait))).unwrap_or_default();
-        format!("{}{speed}{left}{wait}", self.counts())
+        let reading = if pulse.reading > 0 { format!(", {} being read back", pulse.reading) } else { String::new() };
+        format!("{}{reading}{speed}{left}{wait}", self.counts())
     }
 }
 
@@ -103,9 +106,13 @@ const fn settled(what: &What) -> Option<Status> {
         What::Settled { status, .. } => Some(*status),
         What::Reply(reply) => match &reply.then {
             Then::Settled { status, .. } => Some(*status),
-            Then::Again | Then::SignIn | Then::Throttled | Then::Look => None,
+            Then::Again | Then::SignIn | Then::Throttled | Then::Confirm | Then::Look { .. } => None,
         },
-        What::Intent { .. } | What::Released | What::TenantStopped(_) | What::Ended { .. } => None,
+        What::Looked(look) => match &look.then {
+            AfterLook::Settled(outcome) => Some(outcome.status),
+            AfterLook::Pin | AfterLook::Again | AfterLook::Untouched | AfterLook::Follow => None,
+        },
+        What::Intent { .. } | What::Released | What::TenantStopped(_) | What::Resumed { .. } | What::Ended { .. } => None,
     }
 }
 

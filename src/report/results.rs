@@ -41,7 +41,7 @@ pub(super) fn results<'a>(
         Value::text(tenant.map(|tenant| tenant.label.as_str())),
         Value::text(row.kind.map(crate::model::Kind::name)),
         Value::shown(row.id),
-        Value::text(row.name.as_deref()),
+        Value::text(progress.name.as_deref()),
         Value::text(Some(status.name())),
         Value::text(Some(reason)),
         Value::number(progress.http_status),

@@ -33,6 +33,7 @@ pub(super) fn header() -> RunHeader {
         tenants: tenants(),
         stopped_by: None,
         tenant_stops: Vec::new(),
+        pending: 0,
         exit_code: Some(7),
         head: "c0ffee".into(),
         events: 42,
@@ -46,11 +47,11 @@ pub(super) fn row(line: u32, status: Status, cells: &[&str]) -> Row {
         tenant: Some(0),
         kind: Some(Kind::AndroidDeviceOwner),
         id: Some("9dfb369b-ab13-4fae-a276-55daa05f1119".parse().unwrap()),
-        name: Some("Kiosk".into()),
         cells: strings(cells),
         disposition: Disposition::Send,
         progress: Progress {
             phase: Phase::Settled(status),
+            name: Some("Kiosk".into()),
             attempts: 1,
             sent_at: Some(Stamp(START)),
             finished_at: Some(Stamp(START + 250)),
@@ -72,5 +73,5 @@ pub(super) fn refused(line: u32, code: &str, message: &str) -> Row {
 /// A row that was settled before anything was sent.
 pub(super) fn settled(line: u32, status: Status, reason: &str) -> Row {
     let disposition = Disposition::Settled { status, reason: reason.into() };
-    Row { disposition, id: None, name: None, progress: Progress::default(), ..row(line, status, &["-x", "two\nlines", "gone"]) }
+    Row { disposition, id: None, progress: Progress::default(), ..row(line, status, &["-x", "two\nlines", "gone"]) }
 }

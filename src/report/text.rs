@@ -22,6 +22,10 @@ pub fn summary_text(header: &RunHeader, tally: &Tally, dir: &Path) -> String {
     let name = format!("{}, run {}", cut(&header.job, NAME_CHARS), plain(&header.run));
     let mut lines = vec![name, headline(header, tally), String::new()];
     let counts = tally.counts().iter().filter(|(_, count)| *count > 0);
+    let meaning = |status| match (header.state, status) {
+        (RunState::Dry, Status::NotAttempted) => "would be sent",
+        _ => meaning(status),
+    };
     lines.extend(counts.map(|(status, count)| format!("{:>9}  {status:<17}  {}", grouped(count), meaning(status))));
     causes(tally, &mut lines);
     stops(header, &mut lines);
@@ -110,7 +114,8 @@ fn stops(header: &RunHeader, lines: &mut Vec<String>) {
     }
     lines.extend([String::new(), "stopped".to_owned()]);
     if let Some(by) = header.stopped_by {
-        lines.push(format!("{:>11}the run ({}): {}", "", by.name(), by.reason()));
+        let why = by.reason().trim_end_matches(" before its turn");
+        lines.push(format!("{:>11}the run ({}): {why}", "", by.name()));
     }
     for stop in &header.tenant_stops {
         let label = header.tenants.iter().find(|tenant| tenant.id == stop.tenant).map(|tenant| tenant.label.as_str());
@@ -120,8 +125,8 @@ fn stops(header: &RunHeader, lines: &mut Vec<String>) {
     }
 }
 
-/// What may be fed back as it is once the cause is mended: none of it may have had an effect.
-const FEED_BACK: [Status; 5] = [Status::NotAttempted, Status::Failed, Status::Refused, Status::NotFound, Status::Invalid];
+/// What may be fed back as it is once the cause is mended: none of it has had an effect.
+const FEED_BACK: [Status; 4] = [Status::Failed, Status::Refused, Status::NotFound, Status::Invalid];
 
 /// What to do, the first thing first; nothing if all is well.
 fn next(header: &RunHeader, tally: &Tally, dir: &Path) -> Vec<(&'static str, String)> {
@@ -129,6 +134,7 @@ fn next(header: &RunHeader, tally: &Tally, dir: &Path) -> Vec<(&'static str, Str
         return Vec::new();
     }
     let counts = tally.counts();
+    let is_simulated = header.root.starts_with("simulate:");
     let failed = typed(&dir.join("failed.csv"));
     let again: Vec<&str> = FEED_BACK.into_iter().filter(|status| counts.of(*status) > 0).map(Status::name).collect();
     let others: u64 = [Class::Failure, Class::Pending, Class::Unknown].map(|class| counts.of_class(class)).iter().sum();
@@ -136,17 +142,22 @@ fn next(header: &RunHeader, tally: &Tally, dir: &Path) -> Vec<(&'static str, Str
     if others > 0 {
         lines.push(("failed", failed.clone()));
     }
-    if counts.of(Status::Unknown) > 0 {
-        lines.push(("unknown", "look at these objects before you send them again".to_owned()));
-    }
     if counts.of(Status::AwaitingApproval) > 0 {
         lines.push(("waiting", "a second administrator must approve these in Intune".to_owned()));
+    }
+    // A simulated service ends with its run, so there is nothing to go on with.
+    if !is_simulated && (header.state == RunState::Running || header.pending > 0) {
+        lines.push(("next", format!("bulk-revoke resume {}", plain(&header.run))));
+    } else if counts.of(Status::Unknown) > 0 {
+        if !is_simulated {
+            lines.push(("next", format!("bulk-revoke verify {}", plain(&header.run))));
+        }
+        lines.push(("unknown", "look at what stays so before you send it again".to_owned()));
     }
     if !again.is_empty() {
         let fed: u64 = FEED_BACK.into_iter().map(|status| counts.of(status)).sum();
         let only = if fed == others { String::new() } else { format!(" --only {}", again.join(",")) };
-        let mended = if again == [Status::NotAttempted.name()] { "" } else { "once the causes are mended: " };
-        lines.push(("next", format!("{mended}bulk-revoke run {failed}{only}")));
+        lines.push(("retry", format!("once the causes are mended: bulk-revoke run {failed}{only}")));
     }
     lines
 }
@@ -210,7 +221,7 @@ mod tests {
         requests  6, of them 0 throttled and 0 repeated
         report    reports/ab12/report.csv
         failed    reports/ab12/failed.csv
-        next      once the causes are mended: bulk-revoke run reports/ab12/failed.csv
+        retry     once the causes are mended: bulk-revoke run reports/ab12/failed.csv
         "#);
     }
 
@@ -218,6 +229,7 @@ mod tests {
     fn what_stopped_is_named_and_the_rest_can_be_sent() {
         let mut header = header();
         header.stopped_by = Some(StoppedBy::Interrupted);
+        header.pending = 1;
         let message = "AADSTS7000215: invalid client secret\u{1b}[2J provided".to_owned();
         header.tenant_stops = vec![TenantStop { tenant: tenants()[1].id, service: None, cause: StopCause::SignIn, message }];
         let mut row = row(2, Status::Revoked, &[]);
@@ -234,13 +246,13 @@ mod tests {
                    AADSTS7000215: invalid client secret\u{1b}[2J provided
 
         stopped
-                   the run (interrupted): the run was interrupted before its turn
+                   the run (interrupted): the run was interrupted
                    tenant fabrikam (sign_in)
                    AADSTS7000215: invalid client secret\u{1b}[2J provided
 
         report    reports/ab12/report.csv
         failed    reports/ab12/failed.csv
-        next      bulk-revoke run reports/ab12/failed.csv
+        next      bulk-revoke resume 20261122-0414-ab12
         "#);
     }
 
@@ -248,7 +260,7 @@ mod tests {
     fn what_is_in_doubt_is_not_fed_back_with_the_rest() {
         let rows = [row(2, Status::Unknown, &[]), refused(3, "A", "b")];
         let text = text(&header(), &rows);
-        assert!(text.contains("unknown   look at these objects before you send them again"), "{text}");
+        assert!(text.contains("next      bulk-revoke verify 20261122-0414-ab12"), "{text}");
         assert!(text.ends_with("once the causes are mended: bulk-revoke run reports/ab12/failed.csv --only refused\n"), "{text}");
     }
 
@@ -276,7 +288,7 @@ mod tests {
         let rows: Vec<Row> = Status::ALL.into_iter().map(|status| row(2, status, &[])).collect();
         let text = text(&header(), &rows);
         // A command is to be copied in one piece.
-        let mut lines = text.lines().filter(|line| !line.starts_with("next"));
+        let mut lines = text.lines().filter(|line| !line.starts_with("retry"));
         assert!(lines.all(|line| line.chars().count() <= 80), "{text}");
     }
 }

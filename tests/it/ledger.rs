@@ -3,12 +3,14 @@
 
 use std::fs;
 
+use bulk_revoke::sim::{Answer, Call, Fault, Rule};
 use rusqlite::Connection;
 
 use crate::kit::{Graph, Home, Left, devices, id};
 
+/// A simulator and a list. Nothing is read back unless a test is about that.
 fn ready() -> (Graph, Home) {
-    (Graph::with([]), Home::signed_in().file("list.csv", devices(3)))
+    (Graph::with([]), Home::signed_in().unverified().file("list.csv", devices(3)))
 }
 
 /// The run ends in 13, and nothing was sent.
@@ -88,28 +90,34 @@ fn failing_at(graph: &Graph, home: &Home, event: &str, count: u32) -> Left {
     );
     home.run(&format!("run list.csv --concurrency 1 {}", graph.flags()))
         .exits(13)
-        .says(&["no room left", "bulk-revoke report 20"])
+        .says(&["no room left", "bulk-revoke resume 20"])
 }
 
 #[test]
 fn no_request_leaves_whose_intent_could_not_be_written() {
     let (graph, home) = ready();
-    let left = failing_at(&graph, &home, "intent", 2).counts_are(&[("accepted", 2), ("not_attempted", 1)]);
+    let home = home.without("BULK_REVOKE_VERIFY");
+    let left = failing_at(&graph, &home, "intent", 2).counts_are(&[("unconfirmed", 2), ("not_attempted", 1)]);
     assert_eq!(graph.posts().len(), 2);
-    assert_eq!(left.statuses(), ["accepted", "accepted", "not_attempted"]);
+    assert_eq!(left.statuses(), ["unconfirmed", "unconfirmed", "not_attempted"]);
 }
 
 #[test]
 fn an_answer_that_could_not_be_written_ends_the_run_and_is_told() {
     let (graph, home) = ready();
-    let left = failing_at(&graph, &home, "reply", 1).says(&["not recorded", "accepted"]);
-    let left = left.counts_are(&[("accepted", 1), ("unknown", 1), ("not_attempted", 1)]);
+    let home = home.without("BULK_REVOKE_VERIFY");
+    let left = failing_at(&graph, &home, "reply", 1).says(&["not recorded", "confirm"]);
+    let left = left.counts_are(&[("unconfirmed", 1), ("unknown", 1), ("not_attempted", 1)]);
     assert_eq!(graph.posts().len(), 2);
-    assert_eq!(left.statuses(), ["accepted", "unknown", "not_attempted"]);
+    assert_eq!(left.statuses(), ["unconfirmed", "unknown", "not_attempted"]);
     // When there is room again, the ledger still says no more than it knows.
     database(&home, "DROP TRIGGER full;");
     home.run("report --out again");
     assert_eq!(left.rows_of("again/report.csv")[1]["result_status"], "unknown");
+    // The service knows more, and what it shows to be done is not sent again.
+    let resumed = home.run(&format!("resume --settle 50ms --out out {}", graph.places())).exits(0);
+    resumed.counts_are(&[("revoked", 3)]);
+    assert_eq!(graph.posts().len(), 3);
 }
 
 #[test]
@@ -123,6 +131,7 @@ fn a_lock_that_cannot_be_taken_stops_the_run() {
 #[test]
 fn a_report_written_again_has_the_same_bytes() {
     let (graph, home) = ready();
+    let home = home.without("BULK_REVOKE_VERIFY");
     let list = format!("{}device-owner,{}\nafw,{}\nvpp,{}\n", devices(3), id(1), id(1_000), id(4));
     let home = home
         .file("list.csv", list.replace("kind,id", "kind,id,note").replace(&format!("{}\n", id(2)), &format!("{},=1+1\n", id(2))));
@@ -160,6 +169,7 @@ fn simulated_runs_are_never_mixed_with_real_ones() {
 fn runs_are_listed_newest_first_in_every_format() {
     let (graph, home) = ready();
     home.run(&format!("run list.csv --job first --ticket CHG,1 {}", graph.flags())).exits(0);
+    home.write("list.csv", format!("kind,id\nafw,{}\nafw,{}\n", id(1), id(2)));
     home.run(&format!("run list.csv --job second --dry-run {}", graph.flags())).exits(0);
     home.run(&format!("run list.csv --job third --max-items 1 {}", graph.flags())).exits(6);
     let table = home.run("runs").exits(0).stdout;
@@ -191,6 +201,7 @@ fn a_refused_run_is_listed_with_its_exit_code() {
 fn dry_and_refused_runs_are_never_the_latest() {
     let (graph, home) = ready();
     home.run(&format!("run list.csv --job real {}", graph.flags())).exits(0);
+    home.write("list.csv", format!("kind,id\nafw,{}\nafw,{}\n", id(1), id(2)));
     home.run(&format!("run list.csv --dry-run {}", graph.flags())).exits(0);
     home.run(&format!("run list.csv --max-items 1 {}", graph.flags())).exits(6);
     let left = home.run("report --out again").exits(0);
@@ -199,14 +210,18 @@ fn dry_and_refused_runs_are_never_the_latest() {
 
 #[test]
 fn a_report_fed_back_sends_what_is_left_and_nothing_else() {
-    let (graph, home) = ready();
-    let home = home.file("list.csv", format!("{}afw,{}\n", devices(3), id(1_000)));
-    home.run(&format!("run list.csv {}", graph.flags())).exits(7);
-    assert_eq!(graph.posts().len(), 4);
+    let busy = Rule::on(Call::Revoke, Fault::canned(Answer::empty(400))).of(id(3)).times(1);
+    let graph = Graph::with([busy]);
+    let home = Home::signed_in().unverified().file("list.csv", format!("{}afw,{}\n", devices(3), id(1_000)));
+    let left = home.run(&format!("run list.csv {}", graph.flags())).exits(7);
+    left.counts_are(&[("accepted", 2), ("refused", 1), ("not_found", 1)]);
+    assert_eq!(graph.posts().len(), 3);
     let again = format!("run out/failed.csv --out again --yes {}", graph.places());
     let left = home.run(&again).exits(7);
-    assert_eq!(graph.posts().len(), 5);
+    assert_eq!((graph.posts().len(), graph.posts()[3].id), (4, Some(id(3))));
     let rows = left.rows_of("again/report.csv");
-    assert_eq!((rows.len(), rows[0]["result_id"].as_str()), (1, id(1_000).to_string().as_str()));
+    let column = |name: &str| rows.iter().map(|row| row[name].clone()).collect::<Vec<_>>();
+    assert_eq!(column("result_id"), [id(3).to_string(), id(1_000).to_string()]);
+    assert_eq!(column("result_status"), ["accepted", "not_found"]);
     assert_eq!(rows[0].keys().filter(|name| name.starts_with("result_status")).count(), 1);
 }

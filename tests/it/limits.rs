@@ -1,4 +1,5 @@
-//! Pace and bounds, by the simulator's log: what a service asks for is never undercut, and every limit holds.
+//! Pace and bounds, by the simulator's log: what a service asks for is never undercut, and every limit holds. Most of
+//! these runs only send, so that nothing but their subject shows.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::kit::{Graph, Home, all_at_once, devices, id, rows, tokens};
 /// The first request is told to come later; says how long nothing of its lane came after that answer.
 fn silence(fault: Fault) -> Duration {
     let graph = Graph::with([Rule::on(Call::Revoke, fault).times(1)]);
-    let home = Home::signed_in().file("list.csv", devices(3));
+    let home = Home::signed_in().sending_only().file("list.csv", devices(3));
     let left = home.run(&format!("run list.csv --concurrency 1 {}", graph.flags())).exits(0).counts_are(&[("accepted", 3)]);
     let posts = graph.posts();
     assert_eq!((posts.len(), posts[0].status), (4, Some(429)));
@@ -60,7 +61,7 @@ fn every_wait_that_is_asked_for_is_honoured_and_never_undercut() {
 fn the_token_endpoint_asks_for_a_wait() {
     let busy = Fault::canned(Answer::text(429, "text/plain", "Too Many Requests").with("retry-after", "1"));
     let graph = Graph::with([Rule::on(Call::Token, busy).times(1)]);
-    let home = Home::signed_in().file("list.csv", devices(2));
+    let home = Home::signed_in().sending_only().file("list.csv", devices(2));
     home.run(&format!("run list.csv {}", graph.flags())).exits(0).counts_are(&[("accepted", 2)]);
     let asked = graph.token_log();
     assert!(asked.len() == 2 && gap(&asked[0], &asked[1]) >= Duration::from_secs(1));
@@ -70,7 +71,8 @@ fn the_token_endpoint_asks_for_a_wait() {
 fn a_429_pauses_its_tenant_and_service_for_all_workers_and_nobody_else() {
     let throttled = Rule::on(Call::Revoke, later("1")).within(Collection::AndroidDeviceOwner).times(1);
     let graph = Graph::with([throttled]);
-    let home = Home::signed_in().file("list.csv", format!("{}{}", devices(20), tokens(20).replace("kind,id\n", "")));
+    let home =
+        Home::signed_in().sending_only().file("list.csv", format!("{}{}", devices(20), tokens(20).replace("kind,id\n", "")));
     home.run(&format!("run list.csv --concurrency 2 {}", graph.flags())).exits(0).counts_are(&[("accepted", 40)]);
     let posts = graph.posts();
     let told = posts.iter().find(|post| post.status == Some(429)).and_then(|post| post.answered).expect("one 429");
@@ -86,7 +88,7 @@ fn a_429_pauses_its_tenant_and_service_for_all_workers_and_nobody_else() {
 fn the_quota_is_kept_without_being_told() {
     let quota = Quota::new(3, Duration::from_millis(500));
     let graph = Graph::of(Behaviour { write_quota: quota, ..Behaviour::immediate() });
-    let home = Home::signed_in().file("list.csv", devices(8));
+    let home = Home::signed_in().sending_only().file("list.csv", devices(8));
     home.run(&format!("run list.csv --quota 3/500ms {}", graph.flags())).exits(0).counts_are(&[("accepted", 8)]);
     assert!(graph.posts().iter().all(|post| post.status == Some(204)));
 }
@@ -94,7 +96,7 @@ fn the_quota_is_kept_without_being_told() {
 #[test]
 fn the_rate_is_kept() {
     let graph = Graph::with([]);
-    let home = Home::signed_in().file("list.csv", devices(4));
+    let home = Home::signed_in().sending_only().file("list.csv", devices(4));
     home.run(&format!("run list.csv --rate 4/1s {}", graph.flags())).exits(0);
     let posts = graph.posts();
     let span = posts[3].arrived.saturating_sub(posts[0].arrived);
@@ -106,7 +108,7 @@ fn the_rate_is_kept() {
 fn no_more_requests_are_in_flight_than_allowed() {
     let slow = Fault::new(Kind::Slow(bulk_revoke::sim::Span::of_millis(50, 50)));
     let graph = Graph::with([Rule::on(Call::Revoke, slow)]);
-    let home = Home::signed_in().file("list.csv", devices(12));
+    let home = Home::signed_in().sending_only().file("list.csv", devices(12));
     home.run(&format!("run list.csv --concurrency 3 {}", graph.flags())).exits(0);
     let posts = graph.posts();
     let open_at = |at| posts.iter().filter(|post| post.arrived <= at && post.closed.is_none_or(|closed| closed > at)).count();
@@ -125,7 +127,7 @@ fn the_last_date_that_dotnet_can_write_is_a_very_long_pause() {
 
 fn is_too_long(wait: &str) {
     let graph = Graph::with([Rule::on(Call::Revoke, later(wait)).nth(1).of(id(3))]);
-    let home = Home::signed_in().file("list.csv", devices(6));
+    let home = Home::signed_in().sending_only().file("list.csv", devices(6));
     let left = home.run(&format!("run list.csv --concurrency 1 {}", graph.flags())).exits(10);
     let left = left.counts_are(&[("accepted", 2), ("not_attempted", 4)]).says(&["--max-pause"]);
     assert_eq!(left.summary()["stopped_by"], "max_pause", "{wait}");
@@ -135,7 +137,7 @@ fn is_too_long(wait: &str) {
 #[test]
 fn a_tenant_without_one_accepted_request_for_too_long_is_stopped() {
     let graph = Graph::with([Rule::on(Call::Revoke, later("0"))]);
-    let home = Home::signed_in().file("list.csv", devices(3));
+    let home = Home::signed_in().sending_only().file("list.csv", devices(3));
     let left = home.run(&format!("run list.csv --max-pause 700ms {}", graph.flags())).exits(10);
     left.counts_are(&[("not_attempted", 3)]);
 }
@@ -144,14 +146,15 @@ fn a_tenant_without_one_accepted_request_for_too_long_is_stopped() {
 fn being_throttled_does_not_use_up_attempts() {
     let graph = Graph::with([Rule::on(Call::Revoke, later("0")).times(2)]);
     let home = Home::signed_in().file("list.csv", devices(1));
-    let left = home.run(&format!("run list.csv --max-attempts 1 {}", graph.flags())).exits(0).counts_are(&[("accepted", 1)]);
+    let left = home.run(&format!("run list.csv --max-attempts 1 {}", graph.flags())).exits(0).counts_are(&[("revoked", 1)]);
     assert_eq!((left.column("result_attempts"), left.column("result_throttled")), (vec!["1".into()], vec!["2".into()]));
+    assert_eq!((graph.posts().len(), graph.effects(Collection::AndroidDeviceOwner, id(1))), (3, 1));
 }
 
 #[test]
 fn the_deadline_ends_the_run() {
     let graph = Graph::with([]);
-    let home = Home::signed_in().file("list.csv", devices(5));
+    let home = Home::signed_in().sending_only().file("list.csv", devices(5));
     let left = home.run(&format!("run list.csv --quota 2/20s --deadline 1s {}", graph.flags())).exits(12);
     let left = left.counts_are(&[("accepted", 2), ("not_attempted", 3)]);
     assert_eq!((left.summary()["stopped_by"].as_str(), graph.posts().len()), (Some("deadline"), 2));
@@ -160,7 +163,7 @@ fn the_deadline_ends_the_run() {
 #[test]
 fn the_breaker_stops_after_so_many_failures() {
     let graph = Graph::with([Rule::on(Call::Revoke, Fault::canned(Answer::empty(400)))]);
-    let home = Home::signed_in().file("list.csv", devices(10));
+    let home = Home::signed_in().sending_only().file("list.csv", devices(10));
     let left = home.run(&format!("run list.csv --max-fail 2 --concurrency 1 {}", graph.flags())).exits(10);
     let left = left.counts_are(&[("refused", 2), ("not_attempted", 8)]);
     assert_eq!((left.summary()["stopped_by"].as_str(), graph.posts().len()), (Some("breaker"), 2));
@@ -169,7 +172,7 @@ fn the_breaker_stops_after_so_many_failures() {
 #[test]
 fn the_breaker_counts_a_share_from_twenty_items_on() {
     let graph = Graph::with([Rule::on(Call::Revoke, Fault::canned(Answer::empty(400)))]);
-    let home = Home::signed_in().file("list.csv", devices(30));
+    let home = Home::signed_in().sending_only().file("list.csv", devices(30));
     home.run(&format!("run list.csv --concurrency 1 {}", graph.flags()))
         .exits(10)
         .counts_are(&[("refused", 20), ("not_attempted", 10)]);
@@ -179,15 +182,16 @@ fn the_breaker_counts_a_share_from_twenty_items_on() {
 fn the_breaker_does_not_count_ids_that_the_service_does_not_know() {
     let graph = Graph::with([]);
     let unknown = rows(1..=10, |n| format!("device-owner,{}\n", id(1_000 + n)));
-    let home = Home::signed_in().file("list.csv", format!("kind,id\n{unknown}"));
+    let home = Home::signed_in().sending_only().file("list.csv", format!("kind,id\n{unknown}"));
     home.run(&format!("run list.csv --max-fail 2 --concurrency 1 {}", graph.flags())).exits(7).counts_are(&[("not_found", 10)]);
+    assert_eq!(graph.posts().len(), 10);
 }
 
 #[test]
 fn the_breaker_does_not_count_what_was_never_sent() {
     let graph = Graph::with([]);
     let invalid = rows(1..=9, |n| format!("device-owner,nonsense-{n}\n"));
-    let home = Home::signed_in().file("list.csv", format!("{}{invalid}", devices(3)));
+    let home = Home::signed_in().sending_only().file("list.csv", format!("{}{invalid}", devices(3)));
     home.run(&format!("run list.csv --skip-invalid --max-fail 1 {}", graph.flags()))
         .exits(7)
         .counts_are(&[("accepted", 3), ("invalid", 9)]);

@@ -1,4 +1,5 @@
 //! Lists as real programs write them, through the real binary: what counts, what is sent, what stands in the report.
+//! Most of these runs read nothing back, because that has nothing to do with lists.
 
 use crate::kit::{Home, Left, all_at_once, id, rows};
 
@@ -12,7 +13,7 @@ struct Dressed {
 }
 
 fn simulated(dressed: &Dressed) -> (Home, Left) {
-    let home = Home::new().file(dressed.name, &dressed.content);
+    let home = Home::new().unverified().file(dressed.name, &dressed.content);
     let left = home.run(&format!("run {} {} --simulate --out out", dressed.name, dressed.flags)).exits(0);
     (home, left)
 }
@@ -125,7 +126,7 @@ fn a_list_without_a_header_is_one_id_per_row() {
 
 #[test]
 fn standard_input_is_a_csv_list() {
-    let home = Home::new();
+    let home = Home::new().unverified();
     let left = home.run_with_input("run - --simulate --out out", &format!("kind,id\nafw,{}\n", id(1))).exits(0);
     let left = left.counts_are(&[("accepted", 1)]);
     assert_eq!((left.column("result_source"), left.summary()["job"].as_str()), (vec!["'-".to_owned()], Some("stdin")));
@@ -137,7 +138,7 @@ fn standard_input_is_a_csv_list() {
 fn the_report_has_every_input_row_in_input_order_with_its_own_columns_first() {
     let first = format!("id;kind;Note;\n{};afw;Köln;\n{};afw;'=1+1;\n{};afw;=2+2;\n", id(1), upper(1), id(2));
     let second = format!("owner,id,Note,kind\nann,{},x,vpp\n", id(3));
-    let home = Home::new().file("a.csv", first).file("b.csv", second).file("c.txt", format!("{}\n", id(4)));
+    let home = Home::new().unverified().file("a.csv", first).file("b.csv", second).file("c.txt", format!("{}\n", id(4)));
     let left = home.run("run a.csv b.csv c.txt --kind afw --simulate --out out").exits(0);
     let left = left.counts_are(&[("accepted", 4), ("skipped", 1)]);
     let text = String::from_utf8(left.bytes("out/report.csv")).unwrap_or_default();
@@ -161,7 +162,7 @@ fn the_report_has_every_input_row_in_input_order_with_its_own_columns_first() {
 
 #[test]
 fn excel_gets_its_own_dress_and_the_report_is_still_a_list() {
-    let home = Home::new().file("list.csv", format!("kind,id,note\nafw,{},\"a;b\"\n", id(1)));
+    let home = Home::new().unverified().file("list.csv", format!("kind,id,note\nafw,{},\"a;b\"\n", id(1)));
     let home = home.file("config.toml", "[report]\nexcel = true\ndelimiter = \";\"\n");
     let left = home.run("run list.csv --simulate --out out").exits(0);
     let text = String::from_utf8(left.bytes("out/report.csv")).unwrap_or_default();
@@ -172,8 +173,9 @@ fn excel_gets_its_own_dress_and_the_report_is_still_a_list() {
 
 #[test]
 fn a_report_is_a_list_and_only_picks_rows_by_their_status() {
-    let home =
-        Home::new().file("list.csv", format!("kind,id,note\nafw,{0},=1\nafw,{1},b\nafw,nonsense,c\nafw,{0},d\n", id(1), id(2)));
+    let home = Home::new()
+        .unverified()
+        .file("list.csv", format!("kind,id,note\nafw,{0},=1\nafw,{1},b\nafw,nonsense,c\nafw,{0},d\n", id(1), id(2)));
     home.run("run list.csv --skip-invalid --simulate --out out").exits(7).counts_are(&[
         ("accepted", 2),
         ("invalid", 1),
@@ -202,8 +204,10 @@ fn a_job_brings_lists_items_and_defaults() {
         id(1),
         upper(2)
     );
-    let home =
-        Home::new().file("jobs/job.toml", job).file("jobs/more/list.csv", format!("id,owner\n{},ann\n{},bob\n", id(3), id(1)));
+    let home = Home::new()
+        .unverified()
+        .file("jobs/job.toml", job)
+        .file("jobs/more/list.csv", format!("id,owner\n{},ann\n{},bob\n", id(3), id(1)));
     let left = home.run("run jobs/job.toml --simulate --out out").exits(0);
     let left = left.counts_are(&[("accepted", 3), ("skipped", 1)]);
     assert_eq!(left.column("result_kind"), ["vppToken", "vppToken", "vppToken", "androidForWorkEnrollmentProfile"]);
@@ -218,6 +222,7 @@ fn a_job_brings_lists_items_and_defaults() {
 #[test]
 fn plain_duplicates_over_several_lists_are_sent_once_and_name_the_first() {
     let home = Home::new()
+        .unverified()
         .file("a.csv", format!("kind,id\nafw,{}\n", id(1)))
         .file("b.csv", format!("x,id,kind\n,{},afw\n,{},vpp\n", upper(1), id(1)));
     let left = home.run("run a.csv b.csv --simulate --out out").exits(0).counts_are(&[("accepted", 2), ("skipped", 1)]);
@@ -228,7 +233,7 @@ fn plain_duplicates_over_several_lists_are_sent_once_and_name_the_first() {
 #[test]
 fn a_list_of_many_rows_keeps_its_order() {
     let rows = rows(1..=2_000, |n| format!("vpp,{}\n", id(n)));
-    let home = Home::new().file("list.csv", format!("kind,id\n{rows}"));
+    let home = Home::new().unverified().file("list.csv", format!("kind,id\n{rows}"));
     let left = home.run("run list.csv --dry-run --simulate --out out").exits(0).counts_are(&[("not_attempted", 2_000)]);
     let lines: Vec<String> = (2..=2_001).map(|line: u32| line.to_string()).collect();
     assert_eq!(left.column("result_line"), lines);

@@ -2,12 +2,18 @@
 
 mod kit;
 
+mod crash;
 mod doors;
+mod faults;
+mod keeping;
 mod ledger;
 mod limits;
 mod lists;
+mod look;
 mod outcomes;
+mod preflight;
 mod rejected;
+mod resume;
 mod round_trip;
 mod run;
 mod secrets;
@@ -15,4 +21,5 @@ mod signals;
 mod simulate;
 mod tenants;
 mod tidy;
+mod verify;
 mod wire;

@@ -1,5 +1,7 @@
 //! What each answer of the service makes of an item: the row, the exit code, and how often it was sent.
 
+use std::time::Duration;
+
 use bulk_revoke::sim::{Answer, Behaviour, Call, Collection, Fault, Kind, Rule};
 use serde_json::json;
 
@@ -20,10 +22,10 @@ fn only(left: &Left) -> Row {
 }
 
 #[test]
-fn every_204_is_accepted_and_everything_about_it_is_in_the_report() {
+fn every_204_is_read_back_and_everything_about_it_is_in_the_report() {
     let graph = Graph::with([]);
     let home = Home::signed_in().file("list.csv", format!("{}vpp,{}\n", devices(3), id(7)));
-    let left = home.run(&format!("run list.csv --ticket CHG-1 {}", graph.flags())).exits(0).counts_are(&[("accepted", 4)]);
+    let left = home.run(&format!("run list.csv --ticket CHG-1 {}", graph.flags())).exits(0).counts_are(&[("revoked", 4)]);
     let posts = graph.posts();
     assert_eq!(posts.len(), 4);
     for row in left.rows() {
@@ -42,60 +44,81 @@ fn every_204_is_accepted_and_everything_about_it_is_in_the_report() {
     assert!(left.stdout.trim_end().ends_with("report.csv"), "{}", left.stdout);
 }
 
+/// Two attempts, and quick looks at what they did.
+const TWICE: &str = "--max-attempts 2 --settle 50ms";
+
 #[test]
-fn every_server_error_is_in_doubt_and_is_not_sent_again() {
+fn every_server_error_is_in_doubt_and_the_item_is_sent_again_only_if_it_had_no_effect() {
     let faults = [500, 501, 502, 503, 504, 408].map(Fault::status);
     let after_effect = faults.clone().map(Fault::after_effect);
-    all_at_once(faults.into_iter().chain(after_effect), |fault| {
-        let (graph, left, _home) = against(fault, &devices(2), "");
-        left.exits(8).counts_are(&[("unknown", 2)]);
-        assert_eq!(graph.posts().len(), 2);
+    all_at_once(faults, |fault| {
+        let (graph, left, _home) = against(fault, &devices(2), TWICE);
+        left.exits(7).counts_are(&[("failed", 2)]);
+        assert_eq!((graph.posts().len(), graph.effects(Collection::AndroidDeviceOwner, id(1))), (4, 0));
+    });
+    all_at_once(after_effect, |fault| {
+        let (graph, left, _home) = against(fault, &devices(2), TWICE);
+        left.exits(0).counts_are(&[("revoked", 2)]);
+        assert_eq!((graph.posts().len(), graph.effects(Collection::AndroidDeviceOwner, id(1))), (2, 1));
     });
 }
 
 #[test]
-fn a_503_that_tells_when_to_come_back_is_in_doubt_all_the_same() {
-    let wait = Some(bulk_revoke::sim::RetryAfter::Integer);
-    let (graph, left, _home) = against(Fault::new(Kind::Status { status: 503, retry_after: wait }), &devices(1), "");
-    left.exits(8).counts_are(&[("unknown", 1)]);
-    assert_eq!(graph.posts().len(), 1);
+fn a_503_that_tells_when_to_come_back_delays_its_own_item() {
+    let busy = Fault::canned(Answer::empty(503).with("retry-after", "2"));
+    let graph = Graph::with([Rule::on(Call::Revoke, busy).of(id(1)).times(1)]);
+    let home = Home::signed_in().file("list.csv", devices(3));
+    let left = home.run(&format!("run list.csv --concurrency 1 --settle 50ms {}", graph.flags())).exits(0);
+    assert_eq!(left.counts_are(&[("revoked", 3)]).column("result_attempts"), ["2", "1", "1"]);
+    let posts = graph.posts();
+    assert_eq!(posts.iter().map(|post| post.id).collect::<Vec<_>>(), [1, 2, 3, 1].map(|n| Some(id(n))));
+    let told = posts[0].answered.unwrap_or_default();
+    assert!(posts[2].arrived < told + Duration::from_secs(2) && posts[3].arrived >= told + Duration::from_secs(2), "{posts:?}");
 }
 
 #[test]
-fn a_cut_before_or_after_the_effect_is_in_doubt_and_sent_once() {
-    for (fault, effects) in [(Fault::new(Kind::Cut), 0), (Fault::new(Kind::Cut).after_effect(), 1)] {
-        let (graph, left, _home) = against(fault, &devices(2), "");
-        left.exits(8).counts_are(&[("unknown", 2)]);
-        assert_eq!(graph.posts().len(), 2);
-        assert_eq!(graph.effects(Collection::AndroidDeviceOwner, id(1)), effects);
+fn a_cut_before_or_after_the_effect_is_in_doubt_and_has_one_effect() {
+    for (fault, attempts) in [(Fault::new(Kind::Cut), 2), (Fault::new(Kind::Cut).after_effect(), 1)] {
+        let graph = Graph::with([Rule::on(Call::Revoke, fault).nth(1)]);
+        let home = Home::signed_in().file("list.csv", devices(2));
+        let left = home.run(&format!("run list.csv {TWICE} {}", graph.flags())).exits(0).counts_are(&[("revoked", 2)]);
+        assert_eq!(graph.posts().len(), 2 * attempts);
+        assert!(left.column("result_attempts").iter().all(|found| *found == attempts.to_string()));
+        assert_eq!(graph.effects(Collection::AndroidDeviceOwner, id(1)), 1);
     }
 }
 
 #[test]
 fn an_answer_that_does_not_come_in_time_is_in_doubt() {
-    let (graph, left, _home) = against(Fault::new(Kind::Hang).after_effect(), &devices(1), "--timeout 300ms");
-    let left = left.exits(8).counts_are(&[("unknown", 1)]);
+    let (graph, left, _home) = against(Fault::new(Kind::Hang).after_effect(), &devices(1), "--timeout 300ms --settle 50ms");
+    let left = left.exits(0).counts_are(&[("revoked", 1)]);
     assert!(only(&left)["result_message"].contains("--timeout"), "{:?}", only(&left));
     assert_eq!(graph.posts().len(), 1);
 }
 
 #[test]
 fn a_page_in_a_200_is_not_success() {
-    let (graph, left, _home) = against(Fault::new(Kind::Page), &devices(2), "");
-    let left = left.exits(8).counts_are(&[("unknown", 2)]);
+    let (graph, left, _home) = against(Fault::new(Kind::Page), &devices(2), TWICE);
+    let left = left.exits(7).counts_are(&[("failed", 2)]);
     assert_eq!(left.column("result_http_status"), ["200", "200"]);
-    assert_eq!(graph.posts().len(), 2);
+    assert_eq!(graph.posts().len(), 4);
 }
 
 #[test]
 fn an_id_that_the_service_does_not_know_is_not_found() {
-    let graph = Graph::with([]);
-    let home = Home::signed_in().file("list.csv", format!("{}afw,{}\n", devices(2), id(1_000)));
-    let left = home.run(&format!("run list.csv {}", graph.flags())).exits(7).counts_are(&[("accepted", 2), ("not_found", 1)]);
-    assert_eq!(graph.posts().len(), 3);
-    let failed = left.rows_of("out/failed.csv");
-    assert_eq!((failed.len(), failed[0]["result_id"].clone()), (1, id(1_000).to_string()));
-    assert_eq!(failed[0]["result_http_status"], "404");
+    let list = format!("{}afw,{}\n", devices(2), id(1_000));
+    // Sent without having been read, the request itself is told so.
+    for (home, success, posts, told) in
+        [(Home::signed_in(), "revoked", 2, ""), (Home::signed_in().sending_only(), "accepted", 3, "404")]
+    {
+        let (graph, home) = (Graph::with([]), home.file("list.csv", &list));
+        let left = home.run(&format!("run list.csv {}", graph.flags())).exits(7);
+        let left = left.counts_are(&[(success, 2), ("not_found", 1)]);
+        assert_eq!(graph.posts().len(), posts);
+        let failed = left.rows_of("out/failed.csv");
+        assert_eq!((failed.len(), failed[0]["result_id"].clone()), (1, id(1_000).to_string()));
+        assert_eq!(failed[0]["result_http_status"], told);
+    }
 }
 
 #[test]
@@ -125,7 +148,7 @@ fn a_403_on_some_items_refuses_those_items() {
     let denied = |n| Rule::on(Call::Revoke, Fault::canned(Answer::json(403, &forbidden()))).of(id(n));
     let graph = Graph::with([denied(3), denied(5)]);
     let home = Home::signed_in().file("list.csv", devices(8));
-    let left = home.run(&format!("run list.csv {}", graph.flags())).exits(7).counts_are(&[("accepted", 6), ("refused", 2)]);
+    let left = home.run(&format!("run list.csv {}", graph.flags())).exits(7).counts_are(&[("revoked", 6), ("refused", 2)]);
     assert_eq!(graph.posts().len(), 8);
     assert_eq!(left.rows()[2]["result_error_code"], "Forbidden");
 }
@@ -136,7 +159,8 @@ fn forbidden() -> serde_json::Value {
 
 #[test]
 fn a_403_for_every_one_of_the_first_items_stops_the_tenant() {
-    let graph = Graph::of(Behaviour { roles: Vec::new(), ..Behaviour::immediate() });
+    let reader = vec!["DeviceManagementConfiguration.Read.All".to_owned()];
+    let graph = Graph::of(Behaviour { roles: reader, ..Behaviour::immediate() });
     let home = Home::signed_in().file("list.csv", devices(30));
     let left = home.run(&format!("run list.csv --concurrency 1 {}", graph.flags())).exits(4);
     let counts = left.counts();
@@ -150,7 +174,7 @@ fn a_403_for_every_one_of_the_first_items_stops_the_tenant() {
 fn a_token_that_expired_is_renewed_once_for_everybody() {
     let graph = Graph::with([Rule::on(Call::Revoke, Fault::new(Kind::TokenExpired)).times(1)]);
     let home = Home::signed_in().file("list.csv", devices(30));
-    home.run(&format!("run list.csv --concurrency 16 {}", graph.flags())).exits(0).counts_are(&[("accepted", 30)]);
+    home.run(&format!("run list.csv --concurrency 16 {}", graph.flags())).exits(0).counts_are(&[("revoked", 30)]);
     assert_eq!(graph.token_requests(), 2);
 }
 
@@ -171,9 +195,10 @@ fn tokens_are_renewed_before_they_end() {
     let graph = Graph::of(Behaviour { token_lifetime: life, ..Behaviour::immediate() });
     let home = Home::signed_in().file("list.csv", devices(7));
     let left = home.run(&format!("run list.csv --rate 2/800ms --concurrency 1 {}", graph.flags())).exits(0);
-    left.counts_are(&[("accepted", 7)]);
+    left.counts_are(&[("revoked", 7)]);
     assert!(graph.token_requests() >= 2);
     assert!(graph.posts().iter().all(|post| post.status == Some(204)), "no token was used until it was refused");
+    assert!(graph.reads().iter().all(|read| read.status == Some(200)), "{:?}", graph.reads());
 }
 
 #[test]
@@ -196,7 +221,7 @@ fn a_409_that_names_a_pending_approval_awaits_approval() {
 fn a_conflict_is_tried_again() {
     let graph = Graph::with([Rule::on(Call::Revoke, Fault::canned(Answer::empty(409))).times(1)]);
     let home = Home::signed_in().file("list.csv", devices(1));
-    let left = home.run(&format!("run list.csv {}", graph.flags())).exits(0).counts_are(&[("accepted", 1)]);
+    let left = home.run(&format!("run list.csv {}", graph.flags())).exits(0).counts_are(&[("revoked", 1)]);
     assert_eq!((graph.posts().len(), only(&left)["result_attempts"].as_str()), (2, "2"));
     assert_eq!(left.summary()["retries"], 1);
 }
@@ -204,7 +229,7 @@ fn a_conflict_is_tried_again() {
 #[test]
 fn a_service_that_is_not_there_fails_the_items_after_the_last_attempt() {
     let authority = Stub::content();
-    let home = Home::signed_in().file("list.csv", devices(2));
+    let home = Home::signed_in().sending_only().file("list.csv", devices(2));
     // Nothing listens on port 1.
     let places = format!("--yes --out out --graph-root http://127.0.0.1:1 --authority {}", authority.url());
     let left = home.run(&format!("run list.csv --max-attempts 2 {places}")).exits(7).counts_are(&[("failed", 2)]);

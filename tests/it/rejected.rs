@@ -67,7 +67,7 @@ fn every_rejected_form_names_its_line() {
 
 #[test]
 fn an_id_column_can_be_chosen_where_two_could_be_it() {
-    let home = Home::new().file("list.csv", format!("profileId,Token ID,kind\n{},{},afw\n", id(1), id(2)));
+    let home = Home::new().unverified().file("list.csv", format!("profileId,Token ID,kind\n{},{},afw\n", id(1), id(2)));
     let left = home.run("run list.csv --id-column tokenid --simulate --out out").exits(0);
     assert_eq!(left.column("result_id"), [id(2).to_string()]);
     home.run("run list.csv --id-column nonsense --simulate").exits(3).says(&["nonsense"]);
@@ -77,8 +77,8 @@ fn an_id_column_can_be_chosen_where_two_could_be_it() {
 fn bad_rows_can_be_left_aside_and_stand_in_the_report() {
     let home = Home::new().file("list.csv", format!("kind,id,note\nafw,{},good\nafw,bad,x\nios,{},y\n", id(1), id(2)));
     let left = home.run("run list.csv --skip-invalid --simulate --out out").exits(7);
-    let left = left.counts_are(&[("accepted", 1), ("invalid", 2)]);
-    assert_eq!(left.statuses(), ["accepted", "invalid", "invalid"]);
+    let left = left.counts_are(&[("revoked", 1), ("invalid", 2)]);
+    assert_eq!(left.statuses(), ["revoked", "invalid", "invalid"]);
     assert!(left.column("result_reason")[1].contains("GUID") && left.column("result_reason")[2].contains("ios"));
     assert_eq!(left.rows_of("out/failed.csv").len(), 2);
     // What makes the whole file doubtful cannot be left aside.
@@ -122,7 +122,7 @@ fn a_job_with_errors_is_refused_with_line_and_suggestion() {
 #[test]
 fn a_job_can_tighten_guards_and_never_loosen_them() {
     let job = |max: u32| format!("version = 1\nkind = \"afw\"\nlists = [\"list.csv\"]\n[run]\nmax_items = {max}\n");
-    let home = Home::new().file("list.csv", format!("id\n{}\n{}\n{}\n", id(1), id(2), id(3)));
+    let home = Home::new().unverified().file("list.csv", format!("id\n{}\n{}\n{}\n", id(1), id(2), id(3)));
     let home = home.file("config.toml", "[run]\nmax_items = 2\n").file("loose.toml", job(50)).file("tight.toml", job(1));
     home.run("run loose.toml --simulate").exits(6).says(&["--max-items"]);
     home.write("config.toml", "[run]\nmax_items = 50\n");
@@ -135,6 +135,7 @@ fn a_job_can_tighten_guards_and_never_loosen_them() {
 #[test]
 fn only_listed_endings_are_lists() {
     let home = Home::new()
+        .unverified()
         .file("list.xlsx", "PK")
         .file("list", format!("{}\n", id(1)))
         .file("LIST.CSV", format!("kind,id\nafw,{}\n", id(1)));

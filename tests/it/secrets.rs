@@ -30,9 +30,11 @@ fn nowhere(home: &Home, left: &Left, secrets: &[&str]) {
 fn neither_the_client_secret_nor_a_token_is_in_anything_that_is_written() {
     let graph = Graph::with_secret(Behaviour::immediate(), SECRET);
     let home = Home::signed_in().with("AZURE_CLIENT_SECRET", SECRET).file("list.csv", devices(3));
+    home.write("list.csv", format!("{}vpp,{}\n", devices(3), id(1)));
     let left = home.run(&format!("run list.csv -vv --log-format json {}", graph.flags())).exits(0);
-    // Every JWT begins alike.
-    nowhere(&home, &left, &[&SHAPES[..], &["eyJ"]].concat());
+    // Every JWT begins alike, and so does every secret of the objects, which were read before and after.
+    let left = left.counts_are(&[("revoked", 4)]);
+    nowhere(&home, &left, &[&SHAPES[..], &["eyJ", "LIVE-SECRET"]].concat());
 }
 
 #[test]
@@ -50,7 +52,8 @@ fn a_killed_run_leaves_no_secret_behind_either() {
 #[test]
 fn the_whole_log_of_every_library_holds_no_secret() {
     let graph = Graph::with_secret(Behaviour::immediate(), SECRET);
-    let home = Home::signed_in().with("AZURE_CLIENT_SECRET", SECRET).with("RUST_LOG", "trace").file("list.csv", devices(1));
+    let home =
+        Home::signed_in().unverified().with("AZURE_CLIENT_SECRET", SECRET).with("RUST_LOG", "trace").file("list.csv", devices(1));
     let left = home.run(&format!("run list.csv -vv {}", graph.flags())).exits(0);
     nowhere(&home, &left, &[&SHAPES[..], &["eyJ"]].concat());
 }
@@ -59,7 +62,11 @@ fn the_whole_log_of_every_library_holds_no_secret() {
 fn a_secret_from_a_file_stays_there() {
     let graph = Graph::with_secret(Behaviour::immediate(), SECRET);
     let config = format!("[tenants.contoso]\ntenant_id = \"{TENANT}\"\nclient_secret = \"file:secret\"\n");
-    let home = Home::signed_in().without("AZURE_CLIENT_SECRET").file("secret", format!("{SECRET}\n")).file("config.toml", config);
+    let home = Home::signed_in()
+        .unverified()
+        .without("AZURE_CLIENT_SECRET")
+        .file("secret", format!("{SECRET}\n"))
+        .file("config.toml", config);
     let home = home.file("list.csv", devices(1));
     let left = home.run(&format!("run list.csv -vv {}", graph.flags())).exits(0);
     nowhere(&home, &left, &SHAPES);
@@ -95,7 +102,7 @@ fn live_secrets_in_an_export_are_dropped_on_reading() {
         id(1)
     );
     let graph = Graph::with([]);
-    let home = Home::signed_in().file("list.csv", list);
+    let home = Home::signed_in().unverified().file("list.csv", list);
     let left = home.run(&format!("run list.csv -vv {}", graph.flags())).exits(0).counts_are(&[("accepted", 1)]);
     nowhere(&home, &left, &["LIVE-SECRET"]);
     let row = &left.rows()[0];
@@ -110,7 +117,7 @@ fn live_secrets_in_a_job_are_dropped_on_reading() {
         id(1)
     );
     let graph = Graph::with([]);
-    let home = Home::signed_in().file("job.toml", job);
+    let home = Home::signed_in().unverified().file("job.toml", job);
     let left = home.run(&format!("run job.toml -vv {}", graph.flags())).exits(0).counts_are(&[("accepted", 1)]);
     nowhere(&home, &left, &["LIVE-SECRET"]);
 }
@@ -127,7 +134,7 @@ fn a_refused_list_does_not_spill_its_secrets_either() {
 #[test]
 fn ledger_and_reports_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
-    let home = Home::new().file("list.csv", devices(1));
+    let home = Home::new().unverified().file("list.csv", devices(1));
     home.run("run list.csv --simulate --out out").exits(0);
     for (place, mode) in [("state/simulate", 0o700), ("state/simulate/ledger.db", 0o600)] {
         let found = std::fs::metadata(home.path(place)).map(|meta| meta.permissions().mode() & 0o777);

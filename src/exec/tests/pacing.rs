@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::rig::{LATENCY, Rig, again, later, yes};
-use crate::exec::{Quota, Verdict};
-use crate::model::{Kind, Reached, Status};
+use crate::exec::{Quota, Sight, Verdict};
+use crate::model::{Expiry, Kind, Reached, Seen, Snapshot, Status};
 
 const WINDOW: Duration = Duration::from_secs(20);
 
@@ -130,6 +130,39 @@ async fn an_old_straggler_does_not_hold_back_what_comes_after_a_pause() {
     let outcome = outcome.await;
     let others = outcome.seen.iter().filter(|seen| seen.item.no.0 != 1).map(|seen| seen.until).max().unwrap();
     assert!(others < Duration::from_secs(5), "{others:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_begins_while_one_request_tests_the_water_ends_nothing() {
+    // The second of the first volley is told to come later when the one that goes first after the pause is under way.
+    let outcome = Rig::of(10).run(|order, nth| match (order.item.no.0, nth) {
+        (2, 1) => (Duration::from_secs(3), later(30)),
+        (_, 1) => (LATENCY, later(1)),
+        (_, 2) => (Duration::from_secs(3), yes()),
+        _ => (LATENCY, yes()),
+    });
+    let outcome = outcome.await;
+    assert_eq!((outcome.count(Status::Accepted), outcome.count(Status::NotAttempted)), (10, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_that_reach_nobody_while_one_request_tests_the_water_end_nothing() {
+    let mut rig = Rig::of(10);
+    rig.policy.verify = true;
+    rig.eyes = Box::new(|_, nth, _| {
+        let expiry = Expiry::At("2020-01-01T00:00:00Z".parse().unwrap());
+        let seen = Seen::Android { expiry, created: None };
+        let shown =
+            || Sight::Shown(Snapshot { date: Some("2026-01-01T00:00:00Z".parse().unwrap()), name: None, seen: seen.clone() });
+        if nth <= 2 { Sight::Again { reached: false, after: None, message: "refused".to_owned() } } else { shown() }
+    });
+    let outcome = rig.run(|order, nth| match (order.item.no.0, nth) {
+        (5.., 1) => (LATENCY, later(2)),
+        (5.., 2) => (Duration::from_secs(2), yes()),
+        _ => (LATENCY, yes()),
+    });
+    let outcome = outcome.await;
+    assert_eq!((outcome.count(Status::Revoked), outcome.count(Status::NotAttempted)), (10, 0));
 }
 
 #[tokio::test(start_paused = true)]

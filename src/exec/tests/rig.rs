@@ -8,16 +8,25 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::durable::Durable;
 use crate::clock::{Clock, Moment};
 use crate::exec::{
-    Answer, Ended, Journal, JournalError, NoToken, Observer, Order, Policy, Pulse, Quota, Run, Stop, Transport, Verdict, run,
+    Answer, Ended, Goal, Journal, JournalError, NextPage, NoToken, Observer, Order, Page, PerService, Policy, Pulse, Quota,
+    Reading, Run, Sight, Stop, Transport, Verdict, run,
 };
 use crate::model::{
-    Bounds, Event, Item, ItemNo, Kind, Lane, ObjectId, Progress, Reached, Service, Status, TenantId, VppOptions, What, Work,
+    Bounds, Event, Item, ItemNo, Kind, Lane, ObjectId, Progress, Reached, Service, Snapshot, Status, TenantId, VppOptions, What,
+    Work,
 };
 
 /// What the scripted service does with the `nth` request for an item: how long it takes, and what it says.
 pub(super) type Script = Box<dyn Fn(&Order, u32) -> (Duration, Verdict) + Send + Sync>;
+
+/// What the scripted service shows to the `nth` read of an item, and at which moment; none: it is listed as it is read.
+pub(super) type Eyes = Box<dyn Fn(&Item, u32, Moment) -> Sight<Snapshot> + Send + Sync>;
+
+/// What the `nth` page that is asked for brings instead of objects.
+pub(super) type Lists = Box<dyn Fn(u32) -> Option<Sight<Page>> + Send + Sync>;
 
 /// What the place that issues tokens says to the `nth` request.
 pub(super) type SignIn = Box<dyn Fn(TenantId, u64) -> Result<(), NoToken> + Send + Sync>;
@@ -36,6 +45,16 @@ pub(super) struct Seen {
 struct Scripted {
     script: Script,
     counts: Vec<AtomicU32>,
+    eyes: Eyes,
+    looks: Vec<AtomicU32>,
+    looked: mpsc::Sender<Seen>,
+    items: Vec<Item>,
+    /// Objects on a page; none: lists cannot be read.
+    page: Option<usize>,
+    pages: mpsc::Sender<Moment>,
+    listed: mpsc::Sender<Seen>,
+    asked: AtomicU32,
+    lists: Lists,
     seen: mpsc::Sender<Seen>,
     intents: Arc<Durable>,
     /// The number of the token that is valid now, zero while there is none; a refused one is replaced once for everybody.
@@ -43,38 +62,6 @@ struct Scripted {
     tokens: AtomicU64,
     sign_in: SignIn,
     clock: Clock,
-}
-
-/// Which client request ids are durable: what the transport may send.
-#[derive(Default)]
-struct Durable(ids::Ids);
-
-/// A list that grows under a shared reference, without a lock in sight of the executor.
-mod ids {
-    use std::sync::OnceLock;
-
-    use uuid::Uuid;
-
-    /// Enough for every test here.
-    const MOST: usize = 20_000;
-
-    pub(super) struct Ids(Vec<OnceLock<Uuid>>);
-
-    impl Default for Ids {
-        fn default() -> Self {
-            Self((0..MOST).map(|_| OnceLock::new()).collect())
-        }
-    }
-
-    impl Ids {
-        pub(super) fn add(&self, id: Uuid) {
-            self.0.iter().find(|place| place.set(id).is_ok()).expect("room for one more");
-        }
-
-        pub(super) fn has(&self, id: Uuid) -> bool {
-            self.0.iter().map_while(OnceLock::get).any(|known| *known == id)
-        }
-    }
 }
 
 impl Transport for Scripted {
@@ -89,7 +76,7 @@ impl Transport for Scripted {
     }
 
     async fn send(&self, order: Order) -> Answer {
-        assert!(self.intents.0.has(order.client_request_id), "a request left before its intent was durable");
+        assert!(self.intents.has(order.client_request_id), "a request left before its intent was durable");
         let at = self.clock.now();
         let nth = self.counts[usize::try_from(order.item.no.0).unwrap()].fetch_add(1, Ordering::SeqCst) + 1;
         let token = self.token.load(Ordering::SeqCst);
@@ -101,6 +88,37 @@ impl Transport for Scripted {
         self.seen.send(Seen { item: order.item, at, until: self.clock.now() }).unwrap();
         Answer { token: Some(token), ..answer(verdict) }
     }
+
+    async fn look(&self, item: Item) -> Reading<Snapshot> {
+        let at = self.clock.now();
+        let nth = self.looks[usize::try_from(item.no.0).unwrap()].fetch_add(1, Ordering::SeqCst) + 1;
+        tokio::time::sleep(LATENCY).await;
+        self.looked.send(Seen { item, at, until: self.clock.now() }).unwrap();
+        let token = Some(self.token.load(Ordering::SeqCst));
+        Reading { sight: (self.eyes)(&item, nth, at), token }
+    }
+
+    async fn list(&self, tenant: TenantId, kind: Kind, page: Option<NextPage>) -> Reading<Page> {
+        let at = self.clock.now();
+        tokio::time::sleep(LATENCY).await;
+        self.pages.send(at).unwrap();
+        let token = Some(self.token.load(Ordering::SeqCst));
+        if let Some(sight) = (self.lists)(self.asked.fetch_add(1, Ordering::SeqCst) + 1) {
+            return Reading { sight, token };
+        }
+        let Some(size) = self.page else {
+            return Reading { sight: Sight::Refused { reason: "no list".to_owned() }, token };
+        };
+        let start: usize = page.map_or(0, |page| page.0.parse().unwrap());
+        let of_kind = || self.items.iter().filter(|item| item.tenant == tenant && item.kind == kind);
+        let objects = of_kind().skip(start).take(size).filter_map(|item| {
+            let Sight::Shown(snapshot) = (self.eyes)(item, 0, at) else { return None };
+            self.listed.send(Seen { item: *item, at, until: self.clock.now() }).unwrap();
+            Some((item.id, snapshot))
+        });
+        let next = (of_kind().count() > start + size).then(|| NextPage((start + size).to_string()));
+        Reading { sight: Sight::Shown(Page { objects: objects.collect(), next }), token }
+    }
 }
 
 fn answer(verdict: Verdict) -> Answer {
@@ -110,6 +128,7 @@ fn answer(verdict: Verdict) -> Answer {
 /// Keeps events in memory; fails from a given commit on.
 struct Memory {
     items: Vec<Item>,
+    progress: Vec<Progress>,
     events: Vec<Event>,
     durable: Arc<Durable>,
     commits_left: usize,
@@ -122,7 +141,12 @@ impl Journal for Memory {
         self.commits_left = self.commits_left.checked_sub(1).ok_or_else(|| JournalError("disk full".to_owned()))?;
         for event in events.iter() {
             if let What::Intent { client_request_id } = event.what {
-                self.durable.0.add(client_request_id);
+                self.durable.add(client_request_id);
+            }
+        }
+        for event in events.iter() {
+            if let Some(ItemNo(no)) = event.item {
+                self.progress[usize::try_from(no - 1).unwrap()].apply(event).unwrap();
             }
         }
         self.events.extend(events.iter().cloned());
@@ -131,7 +155,13 @@ impl Journal for Memory {
 
     async fn page(&mut self, lane: Lane, after: ItemNo, limit: usize) -> Result<Vec<Work>, JournalError> {
         let of_lane = |item: &&Item| item.tenant == lane.tenant && item.kind.facts().service == lane.service && item.no > after;
-        Ok(self.items.iter().filter(of_lane).take(limit).map(|&item| Work { item, progress: Progress::default() }).collect())
+        Ok(self.items.iter().filter(of_lane).take(limit).map(|&item| self.work(item)).collect())
+    }
+}
+
+impl Memory {
+    fn work(&self, item: Item) -> Work {
+        Work { item, progress: self.progress[usize::try_from(item.no.0 - 1).unwrap()].clone() }
     }
 }
 
@@ -154,6 +184,16 @@ pub(super) struct Rig {
     pub(super) commits: usize,
     pub(super) stops: Vec<(Duration, Stop)>,
     pub(super) sign_in: SignIn,
+    pub(super) eyes: Eyes,
+    /// Objects on a page of a list; none: lists cannot be read.
+    pub(super) page: Option<usize>,
+    pub(super) lists: Lists,
+    /// What an earlier session learned of the lists.
+    pub(super) known: Vec<(TenantId, Kind, Option<usize>)>,
+    /// What earlier sessions left in the journal.
+    pub(super) past: Vec<Event>,
+    /// What the clock shows when the session begins.
+    pub(super) begins: Moment,
 }
 
 /// What became of it.
@@ -161,6 +201,10 @@ pub(super) struct Outcome {
     pub(super) ended: Ended,
     pub(super) progress: Vec<Progress>,
     pub(super) seen: Vec<Seen>,
+    pub(super) looked: Vec<Seen>,
+    /// When pages were asked for, and which objects they showed.
+    pub(super) pages: Vec<Moment>,
+    pub(super) listed: Vec<Seen>,
     pub(super) took: Duration,
     pub(super) shown: usize,
     pub(super) events: Vec<Event>,
@@ -178,11 +222,25 @@ impl Rig {
                 max_pause: Duration::from_mins(30),
                 deadline: None,
                 max_fail: Bounds::default(),
+                goal: Goal::Revoke,
+                settle: PerService { android: Duration::from_secs(3), vpp: Duration::from_secs(30) },
+                verify: false,
+                verify_deadline: PerService { android: Duration::from_mins(2), vpp: Duration::from_mins(15) },
+                pins: false,
+                pin_max_age: Duration::from_mins(1),
+                pinned_until: Moment::ZERO,
+                allow_reissued: false,
             },
             items: Vec::new(),
             commits: usize::MAX,
             stops: Vec::new(),
             sign_in: Box::new(|_, _| Ok(())),
+            eyes: Box::new(|_, _, _| Sight::Gone),
+            page: None,
+            lists: Box::new(|_| None),
+            known: Vec::new(),
+            past: Vec::new(),
+            begins: Moment::ZERO,
         };
         rig.add(count, 0, Kind::AndroidDeviceOwner);
         rig
@@ -225,11 +283,23 @@ impl Rig {
         let clock = Clock::starting_at(Timestamp::UNIX_EPOCH);
         let (seen, log) = mpsc::channel();
         let durable = Arc::new(Durable::default());
-        let counts = (0..=self.items.len()).map(|_| AtomicU32::new(0)).collect();
+        let (looked, looks) = mpsc::channel();
+        let (pages, asked) = mpsc::channel();
+        let (listed, shown) = mpsc::channel();
+        let zeros = || (0..=self.items.len()).map(|_| AtomicU32::new(0)).collect();
         let lanes = self.lanes();
         let transport = Scripted {
             script: Box::new(script),
-            counts,
+            counts: zeros(),
+            eyes: self.eyes,
+            looks: zeros(),
+            looked,
+            items: self.items.clone(),
+            page: self.page,
+            pages,
+            listed,
+            asked: AtomicU32::new(0),
+            lists: self.lists,
             seen,
             intents: Arc::clone(&durable),
             token: AtomicU64::new(0),
@@ -237,42 +307,48 @@ impl Rig {
             sign_in: self.sign_in,
             clock,
         };
-        let mut journal = Memory { items: self.items, events: Vec::new(), durable, commits_left: self.commits };
+        let progress = vec![Progress::default(); self.items.len()];
+        let mut journal = Memory { items: self.items, progress, events: Vec::new(), durable, commits_left: usize::MAX };
+        journal.commit(Arc::new(self.past)).await.unwrap();
+        journal.commits_left = self.commits;
+        clock.sleep_until(Some(self.begins)).await;
         let mut observer = Audience::default();
-        let (stop, stopped) = watch::channel(Stop::Run);
-        let stops = self.stops;
-        tokio::spawn(async move {
-            for (at, kind) in stops {
-                clock.sleep_until(Some(at)).await;
-                stop.send_replace(kind);
-            }
-            std::future::pending::<()>().await;
-        });
         let ended = run(Run {
             policy: self.policy,
             lanes: &lanes,
+            lists: &self.known,
             transport: Arc::new(transport),
             journal: &mut journal,
             observer: &mut observer,
             clock,
-            stop: stopped,
+            stop: signals(self.stops, clock),
         })
         .await;
-        let mut progress = vec![Progress::default(); journal.items.len()];
-        for event in &journal.events {
-            if let Some(ItemNo(no)) = event.item {
-                progress[usize::try_from(no - 1).unwrap()].apply(event).unwrap();
-            }
-        }
         Outcome {
             ended,
-            progress,
+            progress: journal.progress,
             seen: log.try_iter().collect(),
+            looked: looks.try_iter().collect(),
+            pages: asked.try_iter().collect(),
+            listed: shown.try_iter().collect(),
             took: clock.now(),
             shown: observer.shown,
             events: journal.events,
         }
     }
+}
+
+/// Wishes to stop, each at its moment.
+fn signals(stops: Vec<(Duration, Stop)>, clock: Clock) -> watch::Receiver<Stop> {
+    let (stop, stopped) = watch::channel(Stop::Run);
+    tokio::spawn(async move {
+        for (at, kind) in stops {
+            clock.sleep_until(Some(at)).await;
+            stop.send_replace(kind);
+        }
+        std::future::pending::<()>().await;
+    });
+    stopped
 }
 
 impl Outcome {

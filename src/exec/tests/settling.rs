@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::rig::{LATENCY, Rig, again, later, no, yes};
-use crate::exec::{NoToken, Verdict};
-use crate::model::{Kind, Limit, Reached, Service, Status, StopCause, StoppedBy};
+use crate::exec::{NoToken, Sight, Verdict};
+use crate::model::{Expiry, Kind, Limit, Reached, Seen, Service, Snapshot, Status, StopCause, StoppedBy};
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_never_left_is_simply_retried_until_the_attempts_are_used_up() {
@@ -19,10 +19,17 @@ async fn a_request_that_never_left_is_simply_retried_until_the_attempts_are_used
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_may_have_had_its_effect_is_never_repeated() {
-    let outcome = Rig::of(10).run(|_, _| (LATENCY, again(Reached::Maybe))).await;
+    let mut rig = Rig::of(10);
+    // A token without an end: nothing that is read of it tells.
+    let seen = Seen::Android { expiry: Expiry::Never, created: None };
+    rig.eyes = Box::new(move |_, _, _| Sight::Shown(Snapshot { date: None, name: None, seen: seen.clone() }));
+    let outcome = rig.run(|_, _| (LATENCY, again(Reached::Maybe))).await;
     assert_eq!(outcome.count(Status::Unknown), 10);
     assert_eq!(outcome.seen.len(), 10);
-    assert!(outcome.progress.iter().all(|progress| progress.reason.contains("not repeated")));
+    assert!(
+        outcome.progress.iter().all(|progress| progress.reason == "reading back could not tell whether a request had its effect")
+    );
+    assert_eq!(outcome.took.as_secs(), 120, "it is read until there is no more time for it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,13 @@
 //! The simulator, started in the test itself so that its log can be read.
 #![expect(clippy::unwrap_used, reason = "a simulator that does not start is a failed test")]
 
+use std::time::Duration;
+
 use bulk_revoke::sim::{Behaviour, Collection, LogEntry, Object, Options, Rule, Server, Tenant};
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
-use super::{OTHER, TENANT, id};
+use super::{OTHER, Process, TENANT, id};
 
 /// Objects of each collection that each tenant has.
 const OBJECTS: u128 = 40;
@@ -29,7 +31,15 @@ impl Graph {
 
     /// One whose apps have this secret.
     pub(crate) fn with_secret(behaviour: Behaviour, secret: &str) -> Self {
-        let mut options = Options::new(behaviour);
+        Self::start(Options::new(behaviour), secret)
+    }
+
+    /// One whose choices follow from this seed.
+    pub(crate) fn seeded(behaviour: Behaviour, seed: u64) -> Self {
+        Self::start(Options { seed, ..Options::new(behaviour) }, "simulated")
+    }
+
+    fn start(mut options: Options, secret: &str) -> Self {
         secret.clone_into(&mut options.secret);
         options.tenants = vec![
             Tenant { id: TENANT, domains: vec!["contoso.com".to_owned(), "contoso.onmicrosoft.com".to_owned()] },
@@ -58,9 +68,26 @@ impl Graph {
         format!("--graph-root {0} --authority {0}", self.url())
     }
 
+    /// Every request to Graph, in order of arrival.
+    pub(crate) fn log(&self) -> Vec<LogEntry> {
+        self.server.log().into_iter().filter(|entry| !is_token(entry)).collect()
+    }
+
     /// Every request to revoke, in order of arrival.
     pub(crate) fn posts(&self) -> Vec<LogEntry> {
-        self.server.log().into_iter().filter(|entry| entry.method == "POST" && !is_token(entry)).collect()
+        self.log().into_iter().filter(|entry| entry.method == "POST").collect()
+    }
+
+    /// Every read, in order of arrival.
+    pub(crate) fn reads(&self) -> Vec<LogEntry> {
+        self.log().into_iter().filter(|entry| entry.method == "GET").collect()
+    }
+
+    /// How many lists were read, and how many objects by their ids.
+    pub(crate) fn lists_and_objects(&self) -> (usize, usize) {
+        let reads = self.reads();
+        let lists = reads.iter().filter(|read| read.id.is_none()).count();
+        (lists, reads.len() - lists)
     }
 
     /// How many tokens were asked for.
@@ -71,6 +98,31 @@ impl Graph {
     /// Every request for a token, in order of arrival.
     pub(crate) fn token_log(&self) -> Vec<LogEntry> {
         self.server.log().into_iter().filter(is_token).collect()
+    }
+
+    /// Waits until the log shows something, or the process has ended.
+    pub(crate) fn wait_until(&self, process: &mut Process, shown: impl Fn(&[LogEntry]) -> bool) {
+        // A minute: longer than anything takes on a slow machine.
+        let mut turns = 0..30_000;
+        while !shown(&self.server.log()) && !process.ends_within(Duration::from_millis(2)) {
+            assert!(turns.next().is_some(), "waited in vain");
+        }
+    }
+
+    /// Waits until so many requests to revoke have come, or the process has ended.
+    pub(crate) fn wait_for_posts(&self, count: usize, process: &mut Process) {
+        let is_post = |entry: &&LogEntry| entry.method == "POST" && !is_token(entry);
+        self.wait_until(process, |log| log.iter().filter(is_post).count() >= count);
+    }
+
+    /// The largest number of requests to revoke this object that were open at once.
+    pub(crate) fn max_in_flight(&self, collection: Collection, id: Uuid) -> usize {
+        self.server.max_in_flight(collection, id)
+    }
+
+    /// Gives an object a new token. False if the service does not know it.
+    pub(crate) fn reissue(&self, tenant: Uuid, collection: Collection, id: Uuid) -> bool {
+        self.server.reissue(tenant, collection, id)
     }
 
     /// How often revoking this object took effect.

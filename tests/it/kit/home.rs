@@ -33,6 +33,16 @@ impl Home {
             .with("AZURE_CLIENT_SECRET", "simulated")
     }
 
+    /// The same for tests of what happens before anything is read back: 204 is `accepted`.
+    pub(crate) fn unverified(self) -> Self {
+        self.with("BULK_REVOKE_VERIFY", "off")
+    }
+
+    /// The same for tests of sending alone: nothing is read, neither before nor after.
+    pub(crate) fn sending_only(self) -> Self {
+        self.unverified().with("BULK_REVOKE_NO_PREFLIGHT", "true")
+    }
+
     /// One more variable.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
@@ -66,6 +76,17 @@ impl Home {
     /// Starts the binary with these arguments, divided at spaces. Standard input is no terminal and empty.
     pub(crate) fn start(&self, arguments: &str) -> Process {
         Process::start(self.command(arguments).stdin(Stdio::null()))
+    }
+
+    /// Starts the binary where no file may become longer than so many blocks of 512 bytes: to it, the disk is full.
+    #[cfg(unix)]
+    pub(crate) fn start_on_full_disk(&self, arguments: &str, blocks: u32) -> Process {
+        let inner = self.command(arguments);
+        let mut command = Command::new("sh");
+        let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        command.args(["-c", &script]).arg(inner.get_program()).args(inner.get_args()).current_dir(self.dir.path()).env_clear();
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Process::start(command.stdin(Stdio::null()))
     }
 
     /// Runs the binary to its end.

@@ -13,7 +13,7 @@ pub(crate) use graph::Graph;
 pub(crate) use home::Home;
 pub(crate) use left::{Left, Row};
 pub(crate) use process::Process;
-pub(crate) use stub::{Reply, Seen, Stub, answer, jwt};
+pub(crate) use stub::{Reply, Seen, Stub, action, answer, jwt, object};
 
 /// The tenant of tests that need one.
 pub(crate) const TENANT: Uuid = Uuid::from_u128(0x7e);

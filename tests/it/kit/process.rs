@@ -56,6 +56,17 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success(), "{line}");
     }
 
+    /// Listens for so long. True as soon as it has ended.
+    pub(crate) fn ends_within(&mut self, time: Duration) -> bool {
+        let bound = Instant::now() + time;
+        loop {
+            match self.said.recv_timeout(bound.saturating_duration_since(Instant::now())) {
+                Ok((is_error, line)) => if is_error { &mut self.stderr } else { &mut self.stdout }.push_str(&line),
+                Err(ended) => return ended == std::sync::mpsc::RecvTimeoutError::Disconnected,
+            }
+        }
+    }
+
     /// Waits until it has ended.
     pub(crate) fn end(mut self) -> End {
         let bound = Instant::now() + BOUND;

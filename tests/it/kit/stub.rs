@@ -1,7 +1,8 @@
 //! A bare HTTP/1.1 server on a standard socket: it shows every byte of a request, and a test writes every byte of the
-//! answer. It issues tokens itself, so that only requests to Graph reach the test.
+//! answer. It issues tokens itself, and answers reads unless the test does, so that only requests to revoke reach it.
 #![expect(clippy::unwrap_used, reason = "a server that breaks is a failed test")]
 
+use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::TENANT;
@@ -43,6 +44,27 @@ impl Seen {
         self.head.lines().next().unwrap_or_default()
     }
 
+    /// Whether it reads one object.
+    pub(crate) fn reads_object(&self) -> bool {
+        is_read(self) && self.path().rsplit('/').next().is_some_and(|last| last.parse::<Uuid>().is_ok())
+    }
+
+    /// Whether it is to revoke.
+    pub(crate) fn revokes(&self) -> bool {
+        self.line().starts_with("POST /beta/")
+    }
+
+    /// The path that was asked for, without its query.
+    pub(crate) fn path(&self) -> &str {
+        let target = self.line().split(' ').nth(1).unwrap_or_default();
+        target.split('?').next().unwrap_or_default()
+    }
+
+    /// The path of the object that an action is about.
+    fn object(&self) -> &str {
+        self.path().rsplit_once('/').map_or("", |(object, _)| object)
+    }
+
     /// Names (in lower case) and values, in order.
     pub(crate) fn headers(&self) -> Vec<(String, String)> {
         let pairs = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
@@ -63,7 +85,12 @@ struct State {
     connections: usize,
     seen: Vec<Seen>,
     released: bool,
+    /// Paths of the objects whose revocation was answered 204.
+    revoked: HashSet<String>,
 }
+
+/// What a test says to a request; none: what the server says by itself.
+type Script = dyn Fn(&Seen) -> Option<Reply> + Send + Sync;
 
 #[derive(Default)]
 struct Shared {
@@ -92,21 +119,32 @@ pub(crate) struct Stub {
 }
 
 impl Stub {
-    /// Starts one that answers requests to Graph like this.
+    /// Starts one that answers everything but reads of Graph like this. It knows every object, though its lists are
+    /// empty, and shows those as revoked whose revocation was answered 204.
     pub(crate) fn start(reply: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
-        Self::with(Shared::default(), reply)
+        Self::scripted(move |seen| (!is_read(seen)).then(|| reply(seen)))
+    }
+
+    /// One whose reads are answered like this, where that is not none; it says 204 to everything else.
+    pub(crate) fn reading(read: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::scripted(move |seen| if is_read(seen) { read(seen) } else { Some(answer(204, "", "")) })
+    }
+
+    /// One that answers everything but requests for tokens like this, and by itself where that is none.
+    pub(crate) fn scripted(script: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::with(Shared::default(), script)
     }
 
     /// One that holds every request, those for tokens too.
     pub(crate) fn withholding_tokens() -> Self {
-        Self::with(Shared { withholds_tokens: true, ..Shared::default() }, |_| Reply::Hold)
+        Self::with(Shared { withholds_tokens: true, ..Shared::default() }, |_| Some(Reply::Hold))
     }
 
-    fn with(shared: Shared, reply: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+    fn with(shared: Shared, reply: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(shared);
-        let (ours, reply) = (Arc::clone(&shared), Arc::new(reply));
+        let (ours, reply): (_, Arc<Script>) = (Arc::clone(&shared), Arc::new(reply));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (shared, reply) = (Arc::clone(&ours), Arc::clone(&reply));
@@ -118,7 +156,7 @@ impl Stub {
         Self { url, shared }
     }
 
-    /// One that says 204 to everything.
+    /// One that says 204 to everything but reads.
     pub(crate) fn content() -> Self {
         Self::start(|_| answer(204, "", ""))
     }
@@ -130,12 +168,22 @@ impl Stub {
 
     /// The flags that send a run there without asking.
     pub(crate) fn flags(&self) -> String {
-        format!("--yes --out out --graph-root {0} --authority {0}", self.url)
+        format!("--yes {}", self.places())
     }
 
-    /// Every request but those for tokens.
+    /// The flags that only say where it is, and where the report goes.
+    pub(crate) fn places(&self) -> String {
+        format!("--out out --graph-root {0} --authority {0}", self.url)
+    }
+
+    /// Every request but those for tokens and reads of Graph.
     pub(crate) fn posts(&self) -> Vec<Seen> {
-        self.seen().into_iter().filter(|seen| !is_token(seen)).collect()
+        self.seen().into_iter().filter(is_post).collect()
+    }
+
+    /// Every read of Graph.
+    pub(crate) fn reads(&self) -> Vec<Seen> {
+        self.seen().into_iter().filter(is_read).collect()
     }
 
     /// Every request.
@@ -148,9 +196,14 @@ impl Stub {
         self.shared.state.lock().unwrap().connections
     }
 
-    /// Waits until so many requests to Graph have come.
+    /// Waits until so many requests have come that are neither for tokens nor reads of Graph.
     pub(crate) fn wait_for_posts(&self, count: usize) {
-        self.shared.wait(|state| state.seen.iter().filter(|seen| !is_token(seen)).count() >= count);
+        self.shared.wait(|state| state.seen.iter().filter(|seen| is_post(seen)).count() >= count);
+    }
+
+    /// Waits until so much of Graph was read.
+    pub(crate) fn wait_for_reads(&self, count: usize) {
+        self.shared.wait(|state| state.seen.iter().filter(|seen| is_read(seen)).count() >= count);
     }
 
     /// Waits until a token was asked for.
@@ -164,23 +217,65 @@ impl Stub {
     }
 }
 
-fn serve(mut stream: TcpStream, shared: &Shared, reply: &(impl Fn(&Seen) -> Reply + ?Sized)) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, shared: &Shared, script: &Script) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     while let Some(seen) = read(&mut reader)? {
         shared.change(|state| state.seen.push(seen.clone()));
-        let reply = if is_token(&seen) && !shared.withholds_tokens { issue(&jwt(TENANT)) } else { reply(&seen) };
-        let bytes = match reply {
-            Reply::Bytes(bytes) => bytes,
-            Reply::Last(bytes) => return stream.write_all(&bytes),
+        let reply = if is_token(&seen) && !shared.withholds_tokens {
+            issue(&jwt(TENANT))
+        } else {
+            script(&seen).unwrap_or_else(|| shown(&seen, &shared.state.lock().unwrap().revoked))
+        };
+        let (bytes, is_last) = match reply {
+            Reply::Bytes(bytes) => (bytes, false),
+            Reply::Last(bytes) => (bytes, true),
             Reply::Cut => return Ok(()),
             Reply::Hold => {
                 shared.wait(|state| state.released);
-                head(204, "", 0).into_bytes()
+                (head(204, "", 0).into_bytes(), false)
             }
         };
+        if bytes.starts_with(b"HTTP/1.1 204") {
+            shared.change(|state| state.revoked.extend([seen.object().to_owned()]));
+        }
         stream.write_all(&bytes)?;
+        if is_last {
+            return Ok(());
+        }
     }
     Ok(())
+}
+
+/// What the server says to a read by itself: an empty list, or the object.
+fn shown(seen: &Seen, revoked: &HashSet<String>) -> Reply {
+    let path = seen.path();
+    if !seen.reads_object() {
+        return object(&json!({"value": []}));
+    }
+    let id = path.rsplit('/').next();
+    object(&match (path.contains("/vppTokens/"), revoked.contains(path)) {
+        (false, false) => json!({"id": id, "displayName": "Stub", "tokenExpirationDateTime": "2099-01-01T00:00:00Z"}),
+        (false, true) => json!({"id": id, "displayName": "Stub", "tokenExpirationDateTime": "2026-06-01T11:59:59Z"}),
+        (true, false) => json!({"id": id, "displayName": "Stub", "tokenActionResults": []}),
+        (true, true) => json!({"id": id, "displayName": "Stub", "tokenActionResults": [action("done", 0)]}),
+    })
+}
+
+/// A revoke action of a VPP token with ten licences.
+pub(crate) fn action(state: &str, failed: u32) -> Value {
+    json!({
+        "@odata.type": "#microsoft.graph.vppTokenRevokeLicensesActionResult",
+        "actionName": "revokeLicenses",
+        "actionState": state,
+        "startDateTime": "2026-06-01T11:59:58Z",
+        "totalLicensesCount": 10,
+        "failedLicensesCount": failed,
+    })
+}
+
+/// A 200 with this body, sent in the middle of 2026.
+pub(crate) fn object(body: &Value) -> Reply {
+    answer(200, "Date: Mon, 01 Jun 2026 12:00:00 GMT\r\nContent-Type: application/json\r\n", &body.to_string())
 }
 
 fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Seen>> {
@@ -199,6 +294,14 @@ fn read(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<Seen>> {
 
 fn is_token(seen: &Seen) -> bool {
     seen.line().contains("/oauth2/v2.0/token")
+}
+
+fn is_read(seen: &Seen) -> bool {
+    seen.line().starts_with("GET /beta/")
+}
+
+fn is_post(seen: &Seen) -> bool {
+    !is_token(seen) && !is_read(seen)
 }
 
 /// An answer with further header lines, each ended by CRLF, and a body.

@@ -1,0 +1,59 @@
+//! What a spell of work is given, and what it leaves.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::policy::Policy;
+use super::port::JournalError;
+use super::taken::Surveyed;
+use crate::clock::Clock;
+use crate::model::{Event, Kind, Lane, StoppedBy, TenantId, TenantStop};
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Stop {
+    /// Nothing: go on.
+    #[default]
+    Run,
+    /// Send nothing new, let what is in flight finish.
+    Drain,
+    /// End at once.
+    Abort,
+}
+
+/// What a run needs.
+#[derive(Debug)]
+pub struct Run<'a, T, J, O> {
+    /// Its limits.
+    pub policy: Policy,
+    /// What is to be sent or read.
+    pub lanes: &'a [Lane],
+    /// The lists whose size an earlier session has learned: pages, or none if they cannot be read.
+    pub lists: &'a [(TenantId, Kind, Option<usize>)],
+    /// Speaks to the service.
+    pub transport: Arc<T>,
+    /// Makes events durable.
+    pub journal: &'a mut J,
+    /// Sees them afterwards.
+    pub observer: &'a mut O,
+    /// Tells the time; its zero is the start of the run.
+    pub clock: Clock,
+    /// Tells when to stop.
+    pub stop: watch::Receiver<Stop>,
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// What ended it before everything was sent.
+    pub stopped_by: Option<StoppedBy>,
+    /// Tenants that were stopped.
+    pub tenant_stops: Vec<TenantStop>,
+    /// Why the ledger could not be written, if it could not.
+    pub journal_error: Option<JournalError>,
+    /// What is known and could not be recorded.
+    pub unrecorded: Vec<Event>,
+    /// What was found in each lane, if this was a survey.
+    pub surveyed: Vec<Surveyed>,
+}

@@ -1,0 +1,74 @@
+//! What sending and reading share: the headers of a request, the answer as it comes in, and the failures in between.
+
+use jiff::Timestamp;
+use reqwest::RequestBuilder;
+use reqwest::header::{ACCEPT, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use uuid::Uuid;
+
+use super::verdict::Response;
+use crate::auth::{Bearer, causes, http_date};
+use crate::model::{REMOVED, Reached};
+
+/// Largest error body read, in bytes; Graph's are a few thousand.
+pub(super) const LARGEST_BODY: usize = 64 * 1024;
+
+/// A request in the app's name.
+pub(super) fn signed(request: RequestBuilder, bearer: &Bearer, client_request_id: Uuid) -> RequestBuilder {
+    request
+        .bearer_auth(bearer.expose())
+        .header(ACCEPT, HeaderValue::from_static("application/json"))
+        .header("client-request-id", client_request_id.to_string())
+}
+
+/// What of an answer is judged, and its own `Date`. Of a 200 at most `largest` bytes are read. An error body that
+/// breaks off does not undo the status.
+pub(super) async fn receive(mut response: reqwest::Response, secret: &str, largest: usize) -> (Response, Option<Timestamp>) {
+    let headers = response.headers();
+    let date = text(headers, DATE.as_str()).and_then(|date| http_date(&date));
+    let mut kept = Response {
+        status: response.status().as_u16(),
+        retry_after: headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect(),
+        approval_code: text(headers, "x-msft-approval-code").map(|code| without(secret, &code)),
+        request_id: text(headers, "request-id").map(|id| without(secret, &id)),
+        body: Vec::new(),
+        broken: None,
+    };
+    let largest = if kept.status == 200 { largest } else { LARGEST_BODY };
+    while kept.status != 204 && kept.broken.is_none() {
+        match response.chunk().await {
+            Ok(Some(chunk)) => kept.body.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(error) => kept.broken = Some(format!("the answer broke off: {}", causes(&error.without_url()))),
+        }
+        if kept.body.len() > largest {
+            kept.broken = Some(format!("the answer is longer than {largest} bytes"));
+        }
+    }
+    if !kept.body.is_empty() {
+        kept.body = without(secret, &String::from_utf8_lossy(&kept.body)).into_bytes();
+    }
+    (kept, date)
+}
+
+/// A page or a proxy may repeat what it was sent: a bearer must not get into logs and reports that way. This
+/// happens before anything is cut to a length, which would leave half of it.
+fn without(secret: &str, text: &str) -> String {
+    text.replace(secret, REMOVED)
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// How far a request got that has no answer, and what is known of the cause. A connection that was never made
+/// carried nothing; everything later may have arrived.
+pub(super) fn failure(error: reqwest::Error) -> (Reached, String) {
+    let error = error.without_url();
+    if error.is_connect() || error.is_builder() {
+        (Reached::NotSent, causes(&error))
+    } else if error.is_timeout() {
+        (Reached::Maybe, "no answer before the time limit of one request (--timeout)".to_owned())
+    } else {
+        (Reached::Maybe, causes(&error))
+    }
+}
