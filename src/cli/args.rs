@@ -202,6 +202,10 @@ pub(super) struct ResumeArgs {
     #[arg(long, value_name = "DIR", env = "BULK_REVOKE_OUT")]
     pub(super) out: Option<PathBuf>,
 
+    /// A run that was allowed to send is not asked about again: taken, so that scripts need not tell the commands apart
+    #[arg(short = 'y', long = "yes", hide = true)]
+    _yes: bool,
+
     #[command(flatten)]
     pub(super) limits: Limits,
 

@@ -74,7 +74,7 @@ impl Limits {
 #[command(next_help_heading = "Certainty")]
 pub(super) struct Certainty {
     /// Read back what the service said yes to, until it shows [default: on]
-    #[arg(long, value_name = "on|off", env = "BULK_REVOKE_VERIFY", value_parser = BoolishValueParser::new())]
+    #[arg(long, value_name = "on|off", env = "BULK_REVOKE_VERIFY", value_parser = BoolishValueParser::new(), hide_possible_values = true)]
     verify: Option<bool>,
 
     /// Read back for so long after the last request [default: 2m for Android, 15m for VPP]
