@@ -223,17 +223,11 @@ impl ResumeArgs {
     }
 }
 
+/// Which ledger is asked.
 #[derive(Debug, Args)]
-pub(super) struct ReportArgs {
-    /// The run's id, or its beginning [default: the latest]
-    pub(super) run: Option<String>,
-
+pub(super) struct Which {
     #[command(flatten)]
     pub(super) place: Place,
-
-    /// Put the report files directly into DIR
-    #[arg(long, value_name = "DIR", env = "BULK_REVOKE_OUT")]
-    pub(super) out: Option<PathBuf>,
 
     /// Look among the simulated runs
     #[arg(long, action = ArgAction::SetTrue)]
@@ -241,13 +235,22 @@ pub(super) struct ReportArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// The run's id, or its beginning [default: the latest]
+    pub(super) run: Option<String>,
+
+    #[command(flatten)]
+    pub(super) ledger: Which,
+
+    /// Put the report files directly into DIR
+    #[arg(long, value_name = "DIR", env = "BULK_REVOKE_OUT")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct RunsArgs {
     #[command(flatten)]
-    pub(super) place: Place,
-
-    /// Show the simulated runs
-    #[arg(long, action = ArgAction::SetTrue)]
-    pub(super) simulated: bool,
+    pub(super) ledger: Which,
 
     /// How to show them
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -261,11 +264,7 @@ pub(super) struct HistoryArgs {
     pub(super) id: ObjectId,
 
     #[command(flatten)]
-    pub(super) place: Place,
-
-    /// Look among the simulated runs
-    #[arg(long, action = ArgAction::SetTrue)]
-    pub(super) simulated: bool,
+    pub(super) ledger: Which,
 
     /// How to show it
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -288,11 +287,7 @@ pub(super) struct AuditArgs {
     pub(super) head: Option<String>,
 
     #[command(flatten)]
-    pub(super) place: Place,
-
-    /// Look among the simulated runs
-    #[arg(long, action = ArgAction::SetTrue)]
-    pub(super) simulated: bool,
+    pub(super) ledger: Which,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

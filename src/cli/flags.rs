@@ -105,9 +105,7 @@ impl Certainty {
             ..options
         }
     }
-}
 
-impl Certainty {
     /// What they say of a session's limits beyond the settings.
     pub(super) const fn limit(&self, policy: &mut Policy) {
         policy.pins = !self.no_preflight;

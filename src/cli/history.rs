@@ -5,7 +5,6 @@ use super::context::Context;
 use super::exit::{Exit, Quit};
 use super::pastime::{csv_line, open};
 use super::streams;
-use crate::config::{Flags, RunOptions};
 use crate::ledger::{Audited, Flaw, Past, RunNo};
 use crate::model::{AfterLook, Event, Look, Reply, RunHeader, Then, What};
 use crate::report::plain;
@@ -15,8 +14,7 @@ const COLUMNS: [&str; 11] =
 
 /// `history ID`: every row of every run that names the object, the oldest first.
 pub(super) fn history(context: &Context, args: &HistoryArgs) -> Result<Exit, Quit> {
-    let settings = context.settings(&args.place, RunOptions::default(), Flags::default(), Vec::new())?;
-    let pasts = open(&settings, args.simulated)?.history(args.id)?;
+    let pasts = open(context, &args.ledger)?.0.history(args.id)?;
     match args.format {
         Format::Json => pasts.iter().for_each(|past| streams::data(&json(past))),
         Format::Csv => {
@@ -115,8 +113,7 @@ fn told_look(look: &Look) -> String {
 
 /// `audit verify [RUN] [--head H]`: every hash computed again. A ledger that does not fit cannot be relied on (13).
 pub(super) fn audit(context: &Context, args: &AuditArgs) -> Result<Exit, Quit> {
-    let settings = context.settings(&args.place, RunOptions::default(), Flags::default(), Vec::new())?;
-    let ledger = open(&settings, args.simulated)?;
+    let (ledger, _) = open(context, &args.ledger)?;
     let runs: Vec<(RunNo, RunHeader)> = if args.run.is_some() {
         vec![ledger.find(args.run.as_deref())?]
     } else {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{Format, ReportArgs, RunsArgs};
+use super::args::{Format, ReportArgs, RunsArgs, Which};
 use super::context::{Context, simulated};
 use super::exit::{Exit, Quit};
 use super::streams;
@@ -13,8 +13,7 @@ use crate::report::{ReportError, ReportWriter, Style, Tally, headline, plain, pr
 
 /// `report [RUN]`: the same files as at the run's end, from the ledger.
 pub(super) fn report(context: &Context, args: &ReportArgs) -> Result<Exit, Quit> {
-    let settings = context.settings(&args.place, RunOptions::default(), Flags::default(), Vec::new())?;
-    let ledger = open(&settings, args.simulated)?;
+    let (ledger, settings) = open(context, &args.ledger)?;
     let (no, header) = ledger.find(args.run.as_deref())?;
     let out = args.out.clone().unwrap_or_else(|| settings.report_dir.join(&header.run));
     write(context, &settings, &ledger, no, &out)
@@ -85,8 +84,7 @@ impl From<Failure> for Quit {
 
 /// `runs`: the newest first.
 pub(super) fn runs(context: &Context, args: &RunsArgs) -> Result<Exit, Quit> {
-    let settings = context.settings(&args.place, RunOptions::default(), Flags::default(), Vec::new())?;
-    let runs = open(&settings, args.simulated)?.runs()?;
+    let runs = open(context, &args.ledger)?.0.runs()?;
     match args.format {
         Format::Json => {
             for run in &runs {
@@ -152,8 +150,9 @@ fn table(runs: &[RunHeader]) {
     }
 }
 
-/// The ledger of real or of simulated runs.
-pub(super) fn open(settings: &Settings, is_simulated: bool) -> Result<Ledger, Quit> {
-    let directory: PathBuf = if is_simulated { simulated(&settings.state_dir) } else { settings.state_dir.clone() };
-    Ok(Ledger::open(&directory)?)
+/// The ledger of real or of simulated runs, and the settings that say where it is.
+pub(super) fn open(context: &Context, which: &Which) -> Result<(Ledger, Settings), Quit> {
+    let settings = context.settings(&which.place, RunOptions::default(), Flags::default(), Vec::new())?;
+    let directory: PathBuf = if which.simulated { simulated(&settings.state_dir) } else { settings.state_dir.clone() };
+    Ok((Ledger::open(&directory)?, settings))
 }

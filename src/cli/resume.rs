@@ -164,12 +164,11 @@ impl Taken<'_, '_> {
 
     /// Whether it has sent anything, and is bound to where we would go on.
     fn may_be_taken_up(&self, header: &RunHeader) -> Result<(), Quit> {
-        let refuse = |line: String| Err(Quit::new(Exit::Refused, plain(&line)).hint("nothing more was sent"));
         match header.state {
             RunState::Running | RunState::Ended => {}
-            RunState::Dry => return refuse(format!("run {} was a dry run: there is nothing to go on with", header.run)),
+            RunState::Dry => return refuse(&format!("run {} was a dry run: there is nothing to go on with", header.run)),
             RunState::Refused | RunState::Planned => {
-                return refuse(format!("run {} ended before it was allowed to send anything: start it anew", header.run));
+                return refuse(&format!("run {} ended before it was allowed to send anything: start it anew", header.run));
             }
         }
         let settings = &self.session.settings;
@@ -179,7 +178,7 @@ impl Taken<'_, '_> {
         ];
         for (what, bound, now) in places {
             if *bound != now {
-                return refuse(format!("run {} is bound to the {what} {bound}, and the configuration names {now}", header.run));
+                return refuse(&format!("run {} is bound to the {what} {bound}, and the configuration names {now}", header.run));
             }
         }
         Ok(())
@@ -212,9 +211,8 @@ impl Taken<'_, '_> {
                 book.resolve(domain, found.map_err(|error| format!("failed to {error}")));
             }
         };
-        let refuse = |line: String| Err(Quit::new(Exit::Refused, plain(&line)).hint("nothing more was sent"));
         if let Some(problem) = problems.first() {
-            return refuse(format!(
+            return refuse(&format!(
                 "run {} is bound to a tenant that the configuration does not name: {}",
                 header.run, problem.message
             ));
@@ -222,7 +220,7 @@ impl Taken<'_, '_> {
         for row in &header.tenants {
             let now = book.rows().iter().find(|known| known.id == row.id).map(|known| known.app.clone()).unwrap_or_default();
             if now != row.app {
-                return refuse(format!(
+                return refuse(&format!(
                     "run {} is bound to the app {} in tenant {}, and the configuration names {now}",
                     header.run, row.app, row.label
                 ));
@@ -232,4 +230,9 @@ impl Taken<'_, '_> {
         let sign_ins = book.sign_ins(&session.context.env, &mut problems);
         if problems.is_empty() { Ok(sign_ins) } else { Err(invalid(&problems)) }
     }
+}
+
+/// Why a run must not be taken up from here.
+fn refuse<T>(line: &str) -> Result<T, Quit> {
+    Err(Quit::new(Exit::Refused, plain(line)).hint("nothing more was sent"))
 }
