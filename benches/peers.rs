@@ -1,6 +1,5 @@
 //! The same requests by other hands: a bare loop over the same HTTP client, and curl. They record nothing.
 
-use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::process::Command;
@@ -12,25 +11,28 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::service::{Place, TENANT};
+use super::Outcome;
+use super::service::{Place, TENANT, runtime};
 
 /// A loop that any program would begin with. Returns seconds.
-pub(super) async fn bare(place: &Place, items: u32, concurrency: usize) -> Result<f64, Box<dyn Error>> {
-    let bearer = place.tokens.token(TENANT).await?;
-    let clock = Clock::system();
-    let mut tasks = JoinSet::new();
-    let mut rows = 0..items;
-    loop {
-        while tasks.len() < concurrency
-            && let Some(row) = rows.next()
-        {
-            tasks.spawn(one(place.client.clone(), place.action(row), bearer.expose().to_owned()));
+pub(super) fn bare(runtime: &Runtime, place: &Place, items: u32, concurrency: usize) -> Outcome<f64> {
+    let access = &place.access;
+    runtime.block_on(async {
+        let bearer = access.tokens.token(TENANT).await?;
+        let clock = Clock::system();
+        let (mut tasks, mut rows) = (JoinSet::new(), 0..items);
+        loop {
+            while tasks.len() < concurrency
+                && let Some(row) = rows.next()
+            {
+                tasks.spawn(one(access.client.clone(), access.action(row), bearer.expose().to_owned()));
+            }
+            match tasks.join_next().await {
+                Some(status) => expect(status??, 204)?,
+                None => return Ok(clock.now().as_secs_f64()),
+            }
         }
-        match tasks.join_next().await {
-            Some(status) => expect(status??, 204)?,
-            None => return Ok(clock.now().as_secs_f64()),
-        }
-    }
+    })
 }
 
 async fn one(client: Client, url: String, token: String) -> reqwest::Result<u16> {
@@ -44,11 +46,11 @@ fn expect(found: u16, wanted: u16) -> Result<(), String> {
 }
 
 /// `curl --parallel` with all URLs in one file, its start included. Returns seconds; none if it is not installed.
-pub(super) fn curl(runtime: &Runtime, place: &Place, items: u32, concurrency: usize) -> Result<Option<f64>, Box<dyn Error>> {
+pub(super) fn curl(place: &Place, items: u32, concurrency: usize) -> Outcome<Option<f64>> {
     if Command::new("curl").arg("--version").output().is_err() {
         return Ok(None);
     }
-    let bearer = runtime.block_on(place.tokens.token(TENANT))?;
+    let bearer = runtime()?.block_on(place.access.tokens.token(TENANT))?;
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
     let config = folder.path().join("curl.txt");
     let mut file = BufWriter::new(File::create(&config)?);
@@ -57,7 +59,7 @@ pub(super) fn curl(runtime: &Runtime, place: &Place, items: u32, concurrency: us
     writeln!(file, "header = \"Accept: application/json\"\nheader = \"Content-Length: 0\"")?;
     writeln!(file, "write-out = \"%{{http_code}}\\n\"")?;
     for row in 0..items {
-        writeln!(file, "url = \"{}\"", place.action(row))?;
+        writeln!(file, "url = \"{}\"", place.access.action(row))?;
     }
     file.flush()?;
     drop(file);

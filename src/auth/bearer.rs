@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ pub struct Bearer(Arc<Inner>);
 
 struct Inner {
     secret: SecretString,
+    /// The header that carries it, made once; marked as sensitive, so that nothing shows it.
+    authorization: HeaderValue,
     claims: Claims,
     serial: u64,
 }
@@ -40,10 +43,19 @@ pub struct Claims {
 
 impl Bearer {
     pub(super) fn new(secret: SecretString, claims: Claims) -> Self {
-        Self(Arc::new(Inner { secret, claims, serial: NEXT.fetch_add(1, Ordering::Relaxed) }))
+        // What no header can carry the service would refuse: it is sent nothing instead, and says so.
+        let header = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()));
+        let mut authorization = header.unwrap_or(HeaderValue::from_static("Bearer"));
+        authorization.set_sensitive(true);
+        Self(Arc::new(Inner { secret, authorization, claims, serial: NEXT.fetch_add(1, Ordering::Relaxed) }))
     }
 
-    /// The token itself, for the `Authorization` header and nothing else.
+    /// The value of the `Authorization` header.
+    pub fn authorization(&self) -> HeaderValue {
+        self.0.authorization.clone()
+    }
+
+    /// The token itself, to tell it in what the service answers and for nothing else.
     pub fn expose(&self) -> &str {
         self.0.secret.expose_secret()
     }

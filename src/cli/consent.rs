@@ -1,17 +1,19 @@
 //! Asks the guards, and then the person.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, Write as _};
 
+use super::context::Context;
 use super::exit::{Exit, Quit};
 use super::lists::Counts;
 use super::planning::Prepared;
 use super::run::Job;
-use super::survey::Survey;
-use crate::exec::Listed;
-use crate::model::{Lane, TenantId};
+use super::survey::{Survey, open};
+use crate::exec::{Listed, Policy, forecast};
+use crate::model::{Lane, Service, TenantId, TenantRow};
 use crate::plan::{Facts, Guards, Share, guard};
-use crate::report::plain;
+use crate::report::{forecast_text, plain};
 
 /// Tenants that are named one by one before a run; nobody reads more.
 const MOST_TENANTS: usize = 20;
@@ -22,7 +24,11 @@ impl Job<'_> {
         let (context, settings) = (self.session.context, &self.session.settings);
         let (to_send, protected) = (survey.to_send, prepared.counts.protected);
         let is_simulated = self.args.simulate.is_some();
-        context.say(&announcement(prepared, survey));
+        let lanes = left(prepared, survey);
+        context.say(&announcement(prepared, survey, &lanes));
+        let mut policy = settings.policy.clone();
+        self.args.certainty.limit(&mut policy);
+        say_how_long(context, &policy, &open(&lanes, &survey.stops), &prepared.subject.tenants);
         let can_ask = context.can_ask || is_simulated;
         // What cannot be reached now is sent by `resume` without asking again: it is asked for here.
         let to_send = to_send + survey.unreached;
@@ -77,8 +83,25 @@ fn shares(prepared: &Prepared, survey: &Survey) -> Vec<Share> {
     survey.kinds.iter().map(share).chain(unread).collect()
 }
 
+/// What is left to be sent after the survey. What could not be read is all to be sent.
+fn left(prepared: &Prepared, survey: &Survey) -> Vec<Lane> {
+    let mut found: HashMap<(TenantId, Service), u64> = HashMap::new();
+    for kind in &survey.kinds {
+        *found.entry((kind.tenant, kind.kind.facts().service)).or_default() += kind.to_send;
+    }
+    let lane = |lane: &Lane| Lane { items: found.get(&(lane.tenant, lane.service)).copied().unwrap_or(lane.items), ..*lane };
+    prepared.subject.lanes.iter().map(lane).collect()
+}
+
+/// Says how long it will take to send what these lanes have, as far as that can be known.
+pub(super) fn say_how_long(context: &Context, policy: &Policy, lanes: &[Lane], tenants: &[TenantRow]) {
+    if let Some(forecast) = forecast(policy, lanes) {
+        context.say(&forecast_text(&forecast, tenants));
+    }
+}
+
 /// What is about to happen, per tenant and service.
-fn announcement(prepared: &Prepared, survey: &Survey) -> String {
+fn announcement(prepared: &Prepared, survey: &Survey, lanes: &[Lane]) -> String {
     let Counts { rows, protected, invalid, .. } = prepared.counts;
     let mut text = format!("{rows} rows: {} to send", survey.to_send);
     for (count, what) in [(prepared.counts.repeated(), "repeated"), (protected, "protected"), (invalid, "invalid")] {
@@ -97,7 +120,7 @@ fn announcement(prepared: &Prepared, survey: &Survey) -> String {
     }
     let senders = prepared.senders();
     for row in senders.iter().take(MOST_TENANTS) {
-        let parts = sent(prepared, survey, row.id);
+        let parts = sent(lanes, row.id);
         if !parts.is_empty() {
             let id = row.id.to_string();
             let id = if row.label == id { String::new() } else { format!(" ({id})") };
@@ -111,13 +134,7 @@ fn announcement(prepared: &Prepared, survey: &Survey) -> String {
 }
 
 /// What would be sent in a tenant: `6 Android, 3 VPP`.
-fn sent(prepared: &Prepared, survey: &Survey, tenant: TenantId) -> String {
-    let of = |lane: &&Lane| lane.tenant == tenant;
-    let lanes = prepared.subject.lanes.iter().filter(of);
-    let counts = lanes.map(|lane| {
-        let kinds = survey.kinds.iter().filter(|found| found.tenant == tenant && found.kind.facts().service == lane.service);
-        let found: Vec<u64> = kinds.map(|found| found.to_send).collect();
-        (if found.is_empty() { lane.items } else { found.iter().sum() }, lane.service)
-    });
-    counts.filter(|(count, _)| *count > 0).map(|(count, service)| format!("{count} {service}")).collect::<Vec<_>>().join(", ")
+fn sent(lanes: &[Lane], tenant: TenantId) -> String {
+    let lanes = lanes.iter().filter(|lane| lane.tenant == tenant && lane.items > 0);
+    lanes.map(|lane| format!("{} {}", lane.items, lane.service)).collect::<Vec<_>>().join(", ")
 }

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read as _, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::{iter, thread};
 
 use super::args::ListArgs;
 use super::exit::{Exit, Quit};
@@ -11,6 +13,10 @@ use crate::config::{Job, RunOptions};
 use crate::input::{Format, List, Options};
 use crate::model::{Disposition, Entry, Kind, LEFT_OUT, PlannedRow, Problem, Source, SourceRow, Status, VppOptions};
 use crate::plan::{Defaults, Planner};
+
+/// Rows that are read at once while others are planned, and how many such batches may wait.
+const BATCH: usize = 256;
+const AHEAD: usize = 4;
 
 /// A name that stands for standard input.
 const STDIN: &str = "-";
@@ -231,7 +237,7 @@ impl Feed<'_> {
         }
     }
 
-    fn list(&mut self, part: &Part, reader: impl io::Read + Seek, options: &Options) -> Result<(), Quit> {
+    fn list(&mut self, part: &Part, reader: impl io::Read + Seek + Send, options: &Options) -> Result<(), Quit> {
         let mut list = match List::open(self.number(), &part.name, reader, options) {
             Ok(list) => list,
             Err(problems) => {
@@ -244,12 +250,21 @@ impl Feed<'_> {
         };
         self.read.warnings.extend_from_slice(list.warnings());
         self.open(list.source(), &part.defaults);
-        for entry in &mut list {
-            match entry {
-                Ok(entry) => self.entry(entry, &part.defaults)?,
-                Err(problem) => self.read.problems.push(problem),
-            }
-        }
+        thread::scope(|scope| {
+            let (list, (batches, inbox)) = (&mut list, mpsc::sync_channel(AHEAD));
+            // It ends with the list, or with nobody to read it for.
+            scope.spawn(move || {
+                let next = || Some(list.by_ref().take(BATCH).collect::<Vec<_>>()).filter(|batch| !batch.is_empty());
+                let _ = iter::from_fn(next).try_for_each(|batch| batches.send(batch));
+            });
+            inbox.iter().flatten().try_for_each(|entry| match entry {
+                Ok(entry) => self.entry(entry, &part.defaults),
+                Err(problem) => {
+                    self.read.problems.push(problem);
+                    Ok(())
+                }
+            })
+        })?;
         if let Some(source) = self.read.sources.last_mut() {
             for blank in list.blank_columns() {
                 LEFT_OUT.clone_into(&mut source.columns[blank]);

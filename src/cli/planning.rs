@@ -51,13 +51,13 @@ impl Job<'_> {
         let run = self.new_run_id();
         // Proved before anything else; the run's own directory is made when there is something to put into it.
         prepare(self.args.out.as_ref().unwrap_or(&settings.report_dir))?;
-        let client = preflight::http(settings, settings.authority.base().is_loopback())?;
         let mut book = Book::new(if simulate.is_some() { Mode::Simulated } else { Mode::Real }, settings);
         let pass = loop {
             // Looking domains up may take long, and meanwhile the ledger must not be held: so the lists are read again.
             if let Some(pass) = self.pass(&mut ledger, &run, &mut book)? {
                 break pass;
             }
+            let client = preflight::http(settings, settings.authority.base().is_loopback())?;
             for domain in book.unresolved() {
                 let found = session.interrupts.wait(&session.runtime, discover(&client, &settings.authority, &domain))?;
                 book.resolve(domain, found.map_err(|error| format!("failed to {error}")));
@@ -73,7 +73,7 @@ impl Job<'_> {
         };
         let service = preflight::service(settings, root, authority, pass.sign_ins)?;
         let (Planned { no, lanes, .. }, tenants) = (pass.written, book.rows().to_vec());
-        let subject = Subject { ledger, no, run, tenants, lanes, service };
+        let subject = Subject { ledger, no, run, tenants, lanes, service, counted: None };
         Ok(Prepared { subject, counts: pass.counts, simulator })
     }
 

@@ -41,16 +41,18 @@ pub(super) fn http(settings: &Settings, loopback: bool) -> Result<Client, Quit> 
     Ok(client(&ClientPolicy { timeout: settings.timeout, concurrency, ca_pem, loopback })?)
 }
 
-/// The service with its sign-ins; nothing is asked for yet. Graph and the authority have a client each, because
-/// one of them may be this machine itself, which no proxy must see anything of.
+/// The service with its sign-ins; nothing is asked for yet. Graph and the authority have a client each where one of them is
+/// this machine itself, which no proxy must see anything of; a second client reads all certificates of the system again.
 pub(super) fn service(
     settings: &Settings,
     root: GraphRoot,
     authority: Authority,
     sign_ins: Vec<SignIn>,
 ) -> Result<Service, Quit> {
-    let tokens = Tokens::new(http(settings, authority.base().is_loopback())?, authority, root.scope(), sign_ins);
-    Ok(Service { client: http(settings, root.is_loopback())?, root, tokens: Arc::new(tokens) })
+    let is_loopback = authority.base().is_loopback();
+    let entra = http(settings, is_loopback)?;
+    let client = if root.is_loopback() == is_loopback { entra.clone() } else { http(settings, root.is_loopback())? };
+    Ok(Service { client, tokens: Arc::new(Tokens::new(entra, authority, root.scope(), sign_ins)), root })
 }
 
 /// Signs in to every tenant that has something to send. Tenants that cannot are told, and the others go on;

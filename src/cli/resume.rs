@@ -1,8 +1,10 @@
 //! Takes up a run again: to finish it, or only to read back what it left open. The plan in the ledger counts, not the list.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::args::ResumeArgs;
+use super::consent::say_how_long;
 use super::context::{Context, invalid};
 use super::exit::{Exit, Quit};
 use super::flags::Certainty;
@@ -15,7 +17,7 @@ use crate::auth::{SignIn, discover};
 use crate::clock::Clock;
 use crate::exec::{Goal, concerns};
 use crate::ledger::{Ledger, RunNo, TenantLock};
-use crate::model::{Disposition, Event, Problem, RunHeader, RunState, TenantStop, What};
+use crate::model::{Event, ItemNo, Lane, Phase, Problem, RunHeader, RunState, Spent, TenantId, TenantStop, What, Work};
 use crate::plan::TenantBook as _;
 use crate::report::plain;
 
@@ -94,6 +96,54 @@ pub(super) fn go_on(session: &Session<'_>, last: Last, certainty: &Certainty, ou
     Taken { session, goal: Goal::Revoke, certainty, out }.go(last)
 }
 
+/// What there is something to do for.
+struct OpenItems {
+    /// All of it: what is left to do, and that of which nobody knows.
+    count: u64,
+    lanes: BTreeMap<(TenantId, crate::model::Service), OpenLane>,
+}
+
+/// What there is something to do for in a lane, counted item by item.
+#[derive(Debug, Clone, Copy, Default)]
+struct OpenLane {
+    /// Before the first of them.
+    passed: u64,
+    last_passed: ItemNo,
+    has_open: bool,
+    to_send: u64,
+}
+
+impl OpenLane {
+    /// Takes in the next item.
+    fn take(&mut self, no: ItemNo, is_open: bool, is_to_send: bool) {
+        self.has_open |= is_open;
+        self.to_send += u64::from(is_to_send);
+        if !self.has_open {
+            (self.passed, self.last_passed) = (self.passed + 1, no);
+        }
+    }
+}
+
+impl OpenItems {
+    /// What of the lanes is to be sent.
+    fn to_send(&self, lanes: &[Lane]) -> Vec<Lane> {
+        lanes.iter().map(|lane| Lane { items: self.of(lane).to_send, ..*lane }).collect()
+    }
+
+    /// The lanes from their first item on that there is something to do for.
+    fn begin(&self, lanes: &[Lane]) -> Vec<Lane> {
+        let begin = |lane: &Lane| {
+            let OpenLane { passed, last_passed, .. } = self.of(lane);
+            Lane { after: last_passed, items: lane.items.saturating_sub(passed), ..*lane }
+        };
+        lanes.iter().map(begin).collect()
+    }
+
+    fn of(&self, lane: &Lane) -> OpenLane {
+        self.lanes.get(&(lane.tenant, lane.service)).copied().unwrap_or_default()
+    }
+}
+
 /// A run that is taken up again.
 struct Taken<'s, 'a> {
     session: &'s Session<'a>,
@@ -107,7 +157,8 @@ impl Taken<'_, '_> {
         let Last { ledger, no, header } = last;
         let session = self.session;
         self.may_be_taken_up(&header)?;
-        if header.state == RunState::Ended && self.open_items(&ledger, no)? == 0 {
+        let counted = if header.state == RunState::Ended { Some(self.open_items(&ledger, no)?) } else { None };
+        if counted.as_ref().is_some_and(|open| open.count == 0) {
             let what = if self.goal == Goal::Confirm { "nothing can be read back" } else { "nothing is left to do" };
             session.context.say(&format!("run {}: {what}", header.run));
             let dir = session.report_dir(&header.run, self.out);
@@ -117,9 +168,15 @@ impl Taken<'_, '_> {
         match self.prepare(&header) {
             Ok((locks, service, stops)) => {
                 // Whoever held the locks may have brought it further.
+                let events = header.events;
                 let header = ledger.run(no)?;
+                let open = match counted.filter(|_| header.events == events) {
+                    Some(open) => open,
+                    None => self.open_items(&ledger, no)?,
+                };
                 let (lanes, tenants) = (ledger.lanes(no)?, header.tenants);
-                let done = self.work(Subject { ledger, no, run: header.run, tenants, lanes, service }, &stops);
+                let done =
+                    self.work(Subject { ledger, no, run: header.run, tenants, lanes, service, counted: None }, &stops, &open);
                 drop(locks);
                 done
             }
@@ -144,7 +201,7 @@ impl Taken<'_, '_> {
         Ok((locks, service, stops))
     }
 
-    fn work(&self, subject: Subject, stops: &[TenantStop]) -> Result<Exit, Quit> {
+    fn work(&self, subject: Subject, stops: &[TenantStop], open: &OpenItems) -> Result<Exit, Quit> {
         let session = self.session;
         subject.ledger.set_state(subject.no, RunState::Running)?;
         let clock = Clock::system();
@@ -155,9 +212,17 @@ impl Taken<'_, '_> {
         let stopped = stops.iter().map(|stop| What::TenantStopped(stop.clone()));
         let first = std::iter::once(What::Resumed { operator, tool }).chain(stopped);
         let first = first.map(|what| Event { item: None, at: clock.stamp(), what }).collect();
-        let lanes = survey::open(&subject.lanes, stops);
-        let mut watch = session.watch(self.open_items(&subject.ledger, subject.no)?, &subject.tenants);
-        let (ended, subject) = session.work(subject, Spell { policy, clock, lists: &[], lanes: &lanes, first }, &mut watch)?;
+        let lanes = survey::open(&open.begin(&subject.lanes), stops);
+        let to_send = survey::open(&open.to_send(&subject.lanes), stops);
+        if self.goal == Goal::Revoke {
+            let send = open.lanes.values().map(|lane| lane.to_send).sum::<u64>();
+            let are = if open.count == 1 { "item is" } else { "items are" };
+            session.context.say(&format!("run {}: {} {are} left, {send} of them to send", subject.run, open.count));
+        }
+        say_how_long(session.context, &policy, &to_send, &subject.tenants);
+        let mut watch = session.watch(open.count, &subject.tenants);
+        let spell = Spell { policy, clock, lists: &[], lanes: &lanes, first, spent: Spent::default() };
+        let (ended, subject) = session.work(subject, spell, &mut watch)?;
         drop(watch);
         session.finish(subject, &ended, RunState::Ended, self.out)
     }
@@ -184,13 +249,13 @@ impl Taken<'_, '_> {
         Ok(())
     }
 
-    /// How many items there is something to do for: those that are left to do, and those of which nobody knows.
-    fn open_items(&self, ledger: &Ledger, no: RunNo) -> Result<u64, Quit> {
-        let mut open = 0_u64;
-        ledger.rows(no, |row| {
-            let is_planned = row.disposition == Disposition::Send;
-            open += u64::from(is_planned && concerns(self.goal, &row.progress));
-            Ok::<(), Quit>(())
+    fn open_items(&self, ledger: &Ledger, no: RunNo) -> Result<OpenItems, Quit> {
+        let mut open = OpenItems { count: 0, lanes: BTreeMap::new() };
+        open.count = ledger.count(no, |Work { item, progress }| {
+            let lane = open.lanes.entry((item.tenant, item.kind.facts().service)).or_default();
+            let is_open = concerns(self.goal, progress);
+            lane.take(item.no, is_open, is_open && progress.phase == Phase::Ready);
+            is_open
         })?;
         Ok(open)
     }
@@ -198,7 +263,6 @@ impl Taken<'_, '_> {
     /// What each tenant of the run signs in with; the apps must be those that it began with.
     fn sign_ins(&self, header: &RunHeader) -> Result<Vec<SignIn>, Quit> {
         let session = self.session;
-        let client = preflight::http(&session.settings, session.settings.authority.base().is_loopback())?;
         let mut book = Book::new(Mode::Real, &session.settings);
         let problems = loop {
             let named = header.tenants.iter().map(|tenant| book.find(Some(&tenant.id.to_string())));
@@ -206,6 +270,7 @@ impl Taken<'_, '_> {
             if !book.has_unresolved() {
                 break problems;
             }
+            let client = preflight::http(&session.settings, session.settings.authority.base().is_loopback())?;
             for domain in book.unresolved() {
                 let found = session.interrupts.wait(&session.runtime, discover(&client, &session.settings.authority, &domain))?;
                 book.resolve(domain, found.map_err(|error| format!("failed to {error}")));
@@ -235,4 +300,21 @@ impl Taken<'_, '_> {
 /// Why a run must not be taken up from here.
 fn refuse<T>(line: &str) -> Result<T, Quit> {
     Err(Quit::new(Exit::Refused, plain(line)).hint("nothing more was sent"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_finished_at_the_beginning_is_passed_over_and_nothing_else() {
+        let mut lane = OpenLane::default();
+        // Finished, finished, in doubt, finished, to be sent.
+        for (no, is_open, is_to_send) in
+            [(3, false, false), (5, false, false), (8, true, false), (9, false, false), (12, true, true)]
+        {
+            lane.take(ItemNo(no), is_open, is_to_send);
+        }
+        assert_eq!((lane.passed, lane.last_passed, lane.to_send), (2, ItemNo(5), 1));
+    }
 }

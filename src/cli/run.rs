@@ -152,7 +152,7 @@ impl Job<'_> {
         policy.pinned_until = policy.pin_max_age.saturating_sub(cleared.survey.age());
         let lists = cleared.survey.lists();
         let lanes = survey::open(&subject.lanes, &cleared.survey.stops);
-        let spell = Spell { policy, clock, lists: &lists, lanes: &lanes, first: Vec::new() };
+        let spell = Spell { policy, clock, lists: &lists, lanes: &lanes, first: Vec::new(), spent: cleared.survey.spent };
         let (ended, subject) = session.work(subject, spell, &mut watch)?;
         drop(watch);
         session.finish(subject, &ended, RunState::Ended, out)

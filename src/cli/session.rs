@@ -13,10 +13,10 @@ use super::signal::Interrupts;
 use super::{pastime, streams};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::exec::{self, Ended, Goal, Journal as _, Observer, Policy, Pulse};
+use crate::exec::{self, Counted, Ended, Goal, Journal as _, Observer, Policy, Pulse};
 use crate::graph::Graph;
 use crate::ledger::{Ledger, LockError, RunNo, TenantLock};
-use crate::model::{Event, Kind, Lane, RunState, StoppedBy, TenantId, TenantRow, What};
+use crate::model::{Event, Kind, Lane, RunState, Spent, StoppedBy, TenantId, TenantRow, What};
 use crate::report::{Watch, plain};
 
 /// How often a lock that another run holds is tried.
@@ -41,6 +41,8 @@ pub(super) struct Subject {
     pub(super) tenants: Vec<TenantRow>,
     pub(super) lanes: Vec<Lane>,
     pub(super) service: Service,
+    /// What the service may still count; none: only the ledger knows.
+    pub(super) counted: Option<Vec<Counted>>,
 }
 
 /// One pass of the executor over a run.
@@ -54,6 +56,8 @@ pub(super) struct Spell<'s> {
     pub(super) lanes: &'s [Lane],
     /// What is recorded before anything else.
     pub(super) first: Vec<Event>,
+    /// Where the time went that was spent on what went before it.
+    pub(super) spent: Spent,
 }
 
 impl<'a> Session<'a> {
@@ -123,11 +127,19 @@ impl<'a> Session<'a> {
         spell: Spell<'_>,
         observer: &mut impl Observer,
     ) -> Result<(Ended, Subject), Quit> {
-        let Spell { policy, clock, lists, lanes, first } = spell;
-        let Subject { ledger, no, service, tenants, .. } = subject;
+        let Spell { policy, clock, lists, lanes, first, mut spent } = spell;
+        let Subject { ledger, no, service, tenants, counted, .. } = subject;
+        let counted = match (counted, policy.quota) {
+            (Some(counted), _) => counted,
+            (None, Some(quota)) => {
+                let (root, times) = (service.root.to_string(), (quota.per, self.settings.timeout));
+                ledger.sent_lately((&root, &tenants), clock.stamp(), times)?
+            }
+            (None, None) => Vec::new(),
+        };
         let mut journal = ledger.journal(no, tenants.iter().map(|row| row.id).collect())?;
         let is_last = policy.goal != Goal::Survey;
-        let ended = self.runtime.block_on(async {
+        let mut ended = spell_runtime()?.block_on(async {
             if let Err(error) = journal.commit(Arc::new(first)).await {
                 return Ended { stopped_by: Some(StoppedBy::Ledger), journal_error: Some(error), ..Ended::default() };
             }
@@ -135,6 +147,7 @@ impl<'a> Session<'a> {
                 policy,
                 lanes,
                 lists,
+                counted: &counted,
                 transport: Arc::new(Graph::new(service.client.clone(), service.root.clone(), Arc::clone(&service.tokens), clock)),
                 journal: &mut journal,
                 observer,
@@ -142,8 +155,10 @@ impl<'a> Session<'a> {
                 stop: self.interrupts.receiver(),
             };
             let mut ended = exec::run(run).await;
+            spent += ended.spent;
             if is_last {
-                let over = Event { item: None, at: clock.stamp(), what: What::Ended { stopped_by: ended.stopped_by } };
+                let what = What::Ended { stopped_by: ended.stopped_by, spent: Box::new(spent) };
+                let over = Event { item: None, at: clock.stamp(), what };
                 match journal.commit(Arc::new(vec![over.clone()])).await {
                     Ok(()) => observer.observe(&[over], &Pulse::default()),
                     Err(error) => drop(ended.journal_error.get_or_insert(error)),
@@ -152,7 +167,8 @@ impl<'a> Session<'a> {
             ended
         });
         let ledger = journal.close()?;
-        Ok((ended, Subject { ledger, tenants, service, ..subject }))
+        let counted = Some(std::mem::take(&mut ended.counted));
+        Ok((ended, Subject { ledger, tenants, service, counted, ..subject }))
     }
 
     /// Writes the report from the ledger, shows the summary, and derives the exit code.
@@ -184,10 +200,17 @@ impl<'a> Session<'a> {
 
 /// The runtime of everything that waits.
 pub(super) fn runtime() -> Result<Runtime, Quit> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Quit::new(Exit::Internal, format!("failed to start the runtime: {error}")))
+    built(&mut tokio::runtime::Builder::new_multi_thread())
+}
+
+/// One thread drives all requests of a spell: no answer waits for another thread to wake up. What it leaves of
+/// connections ends with it.
+fn spell_runtime() -> Result<Runtime, Quit> {
+    built(&mut tokio::runtime::Builder::new_current_thread())
+}
+
+fn built(builder: &mut tokio::runtime::Builder) -> Result<Runtime, Quit> {
+    builder.enable_all().build().map_err(|error| Quit::new(Exit::Internal, format!("failed to start the runtime: {error}")))
 }
 
 /// Outcomes that are known and could not be made durable: the ledger will call these items unknown.

@@ -8,7 +8,7 @@ use super::run::Job;
 use super::session::{Spell, Subject};
 use crate::clock::Clock;
 use crate::exec::{Ended, Goal, Listed, Observer, Pulse, Surveyed};
-use crate::model::{AfterLook, Event, ItemNo, Kind, Lane, Stamp, Status, StoppedBy, TenantId, TenantStop, What};
+use crate::model::{AfterLook, Event, ItemNo, Kind, Lane, Spent, Stamp, Status, StoppedBy, TenantId, TenantStop, What};
 use crate::report::Watch;
 
 /// What was found.
@@ -25,6 +25,8 @@ pub(super) struct Survey {
     pub(super) settled: BTreeMap<Status, u64>,
     /// VPP tokens at which an action was at work already.
     pub(super) adopted: u64,
+    /// Where its time went.
+    pub(super) spent: Spent,
     /// Began with it.
     clock: Clock,
 }
@@ -108,10 +110,10 @@ impl Job<'_> {
         if !recent.is_empty() {
             count.observe(&recent, &Pulse { at: clock.stamp(), ..Pulse::default() });
         }
-        let spell = Spell { policy: policy.clone(), clock, lists: &[], lanes: &lanes, first };
+        let spell = Spell { policy: policy.clone(), clock, lists: &[], lanes: &lanes, first, spent: Spent::default() };
         let (ended, subject) = session.work(subject, spell, &mut count)?;
         let Count { settled, adopted, .. } = count;
-        let Ended { stopped_by, tenant_stops, journal_error, surveyed, .. } = ended;
+        let Ended { stopped_by, tenant_stops, journal_error, surveyed, spent, .. } = ended;
         let refused = match (journal_error, stopped_by) {
             (Some(error), _) => Some(Quit::new(Exit::Record, format!("failed to {error}; nothing was sent"))),
             (None, Some(StoppedBy::Interrupted)) => Some(super::signal::interrupted()),
@@ -123,7 +125,8 @@ impl Job<'_> {
         let to_send = if policy.pins { surveyed.iter().map(|found| found.to_send).sum() } else { unread };
         let known = to_send + adopted + settled.values().sum::<u64>().saturating_sub(recent.len() as u64);
         let stops = stops.into_iter().chain(tenant_stops).collect();
-        let survey = Survey { stops, to_send, unreached: unread.saturating_sub(known), kinds: surveyed, settled, adopted, clock };
+        let survey =
+            Survey { stops, to_send, unreached: unread.saturating_sub(known), kinds: surveyed, settled, adopted, spent, clock };
         Ok((subject, refused.map_or(Ok(survey), Err)))
     }
 

@@ -16,9 +16,6 @@ pub(super) struct Growth {
     jitter: f64,
 }
 
-/// For a 429 that does not say how long: the published window is 20 s, so a quarter of it comes first.
-pub(super) const THROTTLED: Growth = Growth { initial: Duration::from_secs(5), cap: Duration::from_mins(1), jitter: 0.5 };
-
 /// For an item whose request had no effect: one second, because most network faults are over by then.
 pub(super) const RETRY: Growth = Growth { initial: Duration::from_secs(1), cap: Duration::from_secs(30), jitter: 0.5 };
 
@@ -29,7 +26,20 @@ pub(super) const CONFIRM: Growth = Growth { initial: Duration::from_millis(500),
 /// Under a `Retry-After` that is too short to be meant, such as 0 or 1 for ever.
 pub(super) const FLOOR: Growth = Growth { initial: Duration::from_millis(250), cap: Duration::from_secs(10), jitter: 0.0 };
 
+/// The window that Intune's limits are published for (throttling limits page of 2025-01-14).
+const PUBLISHED: Duration = Duration::from_secs(20);
+
+/// The most that is added to what a service asked for: enough that two programs do not come back as one.
+const MOST_UPON: Duration = Duration::from_millis(250);
+
 impl Growth {
+    /// For a 429 that does not say how long: a quarter of the window comes first, and three windows are the longest.
+    /// The window that a user names may be another than the service's, so it counts within bounds.
+    pub(super) fn throttled(window: Option<Duration>) -> Self {
+        let window = window.unwrap_or(PUBLISHED).clamp(PUBLISHED / 5, PUBLISHED);
+        Self { initial: window / 4, cap: window * 3, jitter: 0.5 }
+    }
+
     /// The delay before the `n`-th repetition, counted from 0.
     pub(super) fn delay(self, n: u32) -> Duration {
         // 2^16 times the initial delay is beyond every cap; more steps would change nothing.
@@ -53,9 +63,10 @@ impl Growth {
     }
 }
 
-/// Between nothing and a tenth of a delay, to be added to what a service asked for.
+/// Between nothing and a tenth of a delay, a quarter of a second at most, to be added to what a service asked for.
 pub(super) fn jitter_upon(delay: Duration) -> Duration {
-    Growth { initial: delay / 20, cap: delay / 10, jitter: 1.0 }.delay(0)
+    let most = (delay / 10).min(MOST_UPON);
+    Growth { initial: most / 2, cap: most, jitter: 1.0 }.delay(0)
 }
 
 #[derive(Debug, Default)]
@@ -74,16 +85,16 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_the_cap() {
-        let growth = Growth { jitter: 0.0, ..THROTTLED };
+        let growth = Growth { jitter: 0.0, ..Growth::throttled(None) };
         let seconds: Vec<u64> = (0..6).map(|n| growth.delay(n).as_secs()).collect();
         assert_eq!(seconds, [5, 10, 20, 40, 60, 60]);
-        assert_eq!(growth.delay(u32::MAX), THROTTLED.cap);
+        assert_eq!(growth.delay(u32::MAX), Duration::from_mins(1));
     }
 
     #[test]
     fn jitter_stays_within_its_share_and_under_the_cap() {
         for n in 0..20 {
-            for growth in [THROTTLED, RETRY] {
+            for growth in [Growth::throttled(Some(Duration::from_secs(2))), RETRY] {
                 let nominal = Growth { jitter: 0.0, ..growth }.delay(n);
                 let delay = growth.delay(n);
                 assert!(delay >= nominal / 2 && delay <= growth.cap, "{delay:?}");
@@ -94,7 +105,8 @@ mod tests {
     #[test]
     fn jitter_upon_a_wish_never_undercuts_and_adds_a_tenth_at_most() {
         for _ in 0..100 {
-            assert!(jitter_upon(Duration::from_secs(10)) <= Duration::from_secs(1));
+            assert!(jitter_upon(Duration::from_secs(1)) <= Duration::from_millis(100));
+            assert!(jitter_upon(Duration::from_mins(1)) <= MOST_UPON);
         }
         assert_eq!(jitter_upon(Duration::ZERO), Duration::ZERO);
     }

@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::backoff::{self, FLOOR, RETRY, THROTTLED};
+use super::backoff::{self, FLOOR, Growth, RETRY};
 use super::pace::{Turn, Window};
 use super::policy::Quota;
 use crate::clock::Moment;
@@ -17,11 +17,22 @@ pub(super) const DENIED_ALIKE: u32 = 5;
 /// 2025-01-14: 1,000 and 100 in 20 s), and counts the writes among them.
 const READS_PER_WRITE: NonZeroU32 = NonZeroU32::new(9).unwrap();
 
-/// What a request is to the service.
+/// What a request is to the service, which counts both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stream {
+pub enum Stream {
+    /// It changes something.
     Write,
+    /// It does not.
     Read,
+}
+
+impl Stream {
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Write => Self::Read,
+            Self::Read => Self::Write,
+        }
+    }
 }
 
 /// The gate of one lane.
@@ -33,6 +44,8 @@ pub(super) struct Gate {
     /// Rounds of requests in a row that did not even get a connection.
     unreachable: u32,
     ramp: Ramp,
+    /// For a 429 that does not say how long.
+    silent: Growth,
 }
 
 #[derive(Debug)]
@@ -68,7 +81,28 @@ enum Ramp {
 impl Gate {
     pub(super) fn new(quota: Option<Quota>) -> Self {
         let reads = quota.map(|quota| Quota { count: quota.count.saturating_mul(READS_PER_WRITE), ..quota });
-        Self { writes: Side::new(quota), reads: Side::new(reads), paused_until: Moment::ZERO, unreachable: 0, ramp: Ramp::Open }
+        Self {
+            writes: Side::new(quota),
+            reads: Side::new(reads),
+            paused_until: Moment::ZERO,
+            unreachable: 0,
+            ramp: Ramp::Open,
+            silent: Growth::throttled(quota.map(|quota| quota.per)),
+        }
+    }
+
+    /// A request of an earlier session came back so long ago.
+    pub(super) fn recall(&mut self, stream: Stream, (age, accepted): (Duration, bool), now: Moment) {
+        if let Some(window) = &mut self.side(stream).window {
+            window.recall(age, accepted, now);
+        }
+    }
+
+    /// What the service still counts: how long ago it came back, and whether it was accepted.
+    pub(super) fn remembered(&self, now: Moment) -> impl Iterator<Item = (Stream, (Duration, bool))> {
+        [(Stream::Write, &self.writes), (Stream::Read, &self.reads)].into_iter().flat_map(move |(stream, side)| {
+            side.window.iter().flat_map(move |window| window.remembered(now)).map(move |request| (stream, request))
+        })
     }
 
     fn side(&mut self, stream: Stream) -> &mut Side {
@@ -106,11 +140,11 @@ impl Gate {
     }
 
     /// A request goes.
-    pub(super) fn take(&mut self, stream: Stream) {
+    pub(super) fn take(&mut self, stream: Stream, now: Moment) {
         let side = self.side(stream);
         side.in_flight += 1;
         if let Some(window) = &mut side.window {
-            window.take();
+            window.take(now);
         }
         if stream == Stream::Write && self.ramp == Ramp::ProbeDue {
             self.ramp = Ramp::ProbeOut;
@@ -146,7 +180,7 @@ impl Gate {
         let side = self.side(stream);
         side.in_flight -= 1;
         if let Some(window) = &mut side.window {
-            window.replied(now, accepted);
+            window.replied(sent_at, now, accepted);
         }
         if !is_news {
             return;
@@ -206,14 +240,15 @@ impl Gate {
     pub(super) fn throttled(&mut self, stream: Stream, sent_at: Moment, now: Moment, after: Option<Duration>) -> Duration {
         let is_news = self.is_news(sent_at);
         if let Some(window) = &mut self.side(stream).window {
-            window.throttled(now, sent_at);
+            window.throttled(sent_at, now);
         }
         self.replied(stream, sent_at, now, false);
         if !is_news && after.is_none() {
             return Duration::ZERO;
         }
+        let silent = self.silent;
         let side = self.side(stream);
-        let own = if after.is_some() { FLOOR } else { THROTTLED }.delay(side.throttles);
+        let own = if after.is_some() { FLOOR } else { silent }.delay(side.throttles);
         let delay = own.max(after.unwrap_or_default());
         side.throttles += u32::from(is_news);
         if is_news || self.ramp == Ramp::Open {

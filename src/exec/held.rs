@@ -15,7 +15,7 @@ pub(super) struct Held {
     /// Not sent before this: the service wished so for this item.
     pub(super) not_before: Moment,
     /// The first of two readings that must agree, and when it had come. None within: the service did not know the id.
-    pub(super) first: Option<(Moment, Option<Snapshot>)>,
+    pub(super) first: Option<(Moment, Option<Box<Snapshot>>)>,
     /// Readings in a row that did not decide.
     pub(super) looks: u32,
     /// Reads in a row that failed, and what the last one said.

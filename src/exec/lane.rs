@@ -1,6 +1,6 @@
 //! What the scheduler holds of a lane: the items of one tenant and service, by what they wait for. Pure.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::gate::{Gate, Stream};
@@ -8,10 +8,9 @@ use super::held::{Held, Waiting};
 use super::looks::Looks;
 use super::pace::Turn;
 use super::policy::{Goal, Policy, Quota};
-use super::taken::{Listed, Surveyed};
 use super::tenant::Tenant;
 use crate::clock::Moment;
-use crate::model::{ItemNo, Kind, Lane, ObjectId, Phase, Progress, Snapshot, Status};
+use crate::model::{ItemNo, Kind, Lane, Phase, Progress, Status, Work};
 
 /// Objects are read this long before their items' turn, so that a window that opens does not wait for reads.
 const LEAD: Duration = Duration::from_secs(3);
@@ -49,6 +48,10 @@ pub(super) struct LaneState {
     looking: usize,
     looking_unsent: usize,
     pub(super) gate: Gate,
+    /// What it did last: writes and reads take turns.
+    pub(super) last: Stream,
+    /// When the end of the time for reading back was last heeded; none since the last reply.
+    pub(super) swept_at: Option<Moment>,
     /// Nothing more is sent or read.
     pub(super) stopped: bool,
     /// When its last write came back, or its last items from the ledger.
@@ -56,12 +59,7 @@ pub(super) struct LaneState {
     read_well_at: Moment,
     /// Items that were read and may be sent, by kind, for a survey.
     pub(super) surveyed: [u64; Kind::ALL.len()],
-    /// The lists that a survey has read, by kind.
-    kept: [Option<Kept>; Kind::ALL.len()],
 }
-
-/// A list that serves every item of a survey, and when it was asked for.
-type Kept = (Moment, HashMap<ObjectId, Snapshot>);
 
 impl LaneState {
     pub(super) fn new(lane: Lane, tenant: usize, quota: Option<Quota>) -> Self {
@@ -70,7 +68,7 @@ impl LaneState {
             tenant,
             left: lane.items,
             to_fetch: lane.items,
-            fetched: ItemNo(0),
+            fetched: lane.after,
             more: lane.items > 0,
             fresh: VecDeque::new(),
             ready: VecDeque::new(),
@@ -79,18 +77,19 @@ impl LaneState {
             looking: 0,
             looking_unsent: 0,
             gate: Gate::new(quota),
+            last: Stream::Read,
+            swept_at: None,
             stopped: false,
             quiet_since: Moment::ZERO,
             read_well_at: Moment::ZERO,
             surveyed: [0; Kind::ALL.len()],
-            kept: [const { None }; Kind::ALL.len()],
         }
     }
 
-    /// Whether more items are to be fetched from the ledger.
+    /// Whether more items are to be fetched from the ledger. Those of a survey come after the lists that may show them.
     pub(super) fn is_hungry(&self, low: usize) -> bool {
         let soon = self.fresh.len() + self.ready.len() + self.looks.unsent() + self.looking_unsent;
-        self.more && soon < low && !self.is_full()
+        self.more && soon < low && !self.is_full() && !self.is_surveying()
     }
 
     fn is_full(&self) -> bool {
@@ -98,11 +97,15 @@ impl LaneState {
         to_send + self.looks.len() + self.looking >= MOST_HELD
     }
 
-    /// Notes that so many items came from the ledger.
-    pub(super) fn came(&mut self, items: u64, last: Option<ItemNo>) {
-        self.more = items > 0;
-        self.fetched = last.unwrap_or(self.fetched);
-        self.to_fetch = self.to_fetch.saturating_sub(items);
+    /// Takes in an item from the ledger.
+    pub(super) fn came(&mut self, work: Work, policy: &Policy, now: Moment) {
+        self.fetched = work.item.no;
+        self.to_fetch = self.to_fetch.saturating_sub(1);
+        if concerns(policy.goal, &work.progress) {
+            self.admit(Held::new(work, Moment::ZERO), policy, now);
+        } else {
+            self.left = self.left.saturating_sub(1);
+        }
     }
 
     /// Whether a pause of the lane or of its tenant is on.
@@ -118,6 +121,17 @@ impl LaneState {
             || !self.ready.is_empty()
             || !self.waiting.is_empty()
             || self.looks.unsent() + self.looking_unsent > 0
+    }
+
+    /// Whether it has something to send, or to read now, that no pause holds.
+    pub(super) fn wants_to_act(&self, tenant: &Tenant, now: Moment) -> bool {
+        self.paused_until(tenant) <= now && (self.has_work() || self.looks.due(now).is_some_and(|due| due <= now))
+    }
+
+    /// When the first of its items may be sent again, if no other is to be sent.
+    pub(super) fn waits_until(&self) -> Option<Moment> {
+        let others = self.fresh.len() + self.ready.len() + self.looks.unsent() + self.looking_unsent;
+        if others == 0 { self.waiting.first_at() } else { None }
     }
 
     /// Whether anything of it is still to be read.
@@ -141,6 +155,12 @@ impl LaneState {
         };
         // What is in doubt needs two readings a settle apart, and time for both, whatever the wish.
         Some([end(within, AFTER_PAUSE), end(within.max(settle * 4), settle * 4)])
+    }
+
+    /// The first of its deadlines that was not heeded yet.
+    pub(super) fn next_deadline(&self, tenant: &Tenant, policy: &Policy, sends: bool) -> Option<Moment> {
+        let ends = self.deadlines(tenant, policy, sends).filter(|_| !self.stopped && !tenant.stopped)?;
+        ends.into_iter().filter(|end| self.swept_at.is_none_or(|swept| swept < *end)).min()
     }
 
     /// When its next write may go, as far as the lane is concerned. None: none is to go.
@@ -184,9 +204,7 @@ impl LaneState {
 
     /// Takes the next item to be sent.
     pub(super) fn take(&mut self) -> Option<Held> {
-        let held = self.ready.pop_front()?;
-        self.gate.take(Stream::Write);
-        Some(held)
+        self.ready.pop_front()
     }
 
     /// The item comes back unsent.
@@ -245,11 +263,16 @@ impl LaneState {
         self.looking_unsent -= usize::from(held.work.progress.phase == Phase::Ready);
     }
 
-    /// Where an item from the ledger goes that this session concerns.
-    pub(super) fn admit(&mut self, mut held: Held, policy: &Policy, now: Moment) {
+    /// Puts an item from the ledger where it belongs.
+    fn admit(&mut self, mut held: Held, policy: &Policy, now: Moment) {
         let progress = &held.work.progress;
         match progress.phase {
-            Phase::Ready if policy.goal == Goal::Survey => self.looks.park(held),
+            // A list has shown it.
+            Phase::Ready if policy.goal == Goal::Survey && progress.pin.is_some() => {
+                self.surveyed[held.work.item.kind as usize] += 1;
+            }
+            // Absence from a list proves nothing.
+            Phase::Ready if policy.goal == Goal::Survey => self.looks.add_alone(held),
             Phase::Ready => {
                 if progress.pin.is_some() && !progress.doubted {
                     held.fresh_until = policy.pinned_until;
@@ -260,25 +283,6 @@ impl LaneState {
             Phase::InFlight | Phase::InDoubt => self.looks.add(held, now + policy.settle.of(self.lane.service)),
             Phase::Confirming | Phase::Settled(_) => self.looks.add(held, now),
         }
-    }
-
-    /// Keeps a list for the rest of a survey.
-    pub(super) fn keep(&mut self, kind: Kind, began: Moment, found: HashMap<ObjectId, Snapshot>) {
-        self.kept[kind as usize] = Some((began, found));
-    }
-
-    /// What a survey has read of an item already: its list, and whether the item is in it.
-    pub(super) fn listed(&self, held: &Held) -> Option<(Moment, Option<Snapshot>)> {
-        let (began, found) = self.kept[held.work.item.kind as usize].as_ref()?;
-        Some((*began, found.get(&held.work.item.id).cloned()))
-    }
-
-    /// What a survey found of a kind.
-    pub(super) fn found(&self, kind: Kind) -> Surveyed {
-        let objects = self.kept[kind as usize].as_ref().map_or(0, |(_, found)| found.len() as u64);
-        let unreadable = self.looks.is_unusable(kind).then_some(Listed::Unreadable);
-        let list = self.looks.pages(kind).map(|pages| Listed::Read { pages, objects }).or(unreadable);
-        Surveyed { tenant: self.lane.tenant, kind, to_send: self.surveyed[kind as usize], list }
     }
 
     /// How many items are still to be sent, as far as is known.

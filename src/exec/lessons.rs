@@ -24,7 +24,9 @@ impl Scheduler {
     /// Takes in how asking for a token went, and says what is to be recorded.
     pub(super) fn signed_in(&mut self, id: TenantId, result: Result<(), NoToken>, now: Moment) -> Option<TenantStop> {
         let longest = self.policy.max_pause;
-        let tenant = self.tenants.iter_mut().find(|tenant| tenant.id == id)?;
+        let place = self.tenants.iter().position(|tenant| tenant.id == id)?;
+        self.sign_in_ended(place);
+        let tenant = &mut self.tenants[place];
         let NoToken { message, retry } = match result {
             Ok(()) => {
                 tenant.signed_in();
@@ -150,23 +152,24 @@ impl Scheduler {
     }
 
     /// Stops a lane whose first items were all denied: the app may not do this, whatever else it may do.
-    pub(super) fn close_denied(&mut self) -> Vec<TenantStop> {
-        let mut stops = Vec::new();
-        for lane in self.lanes.iter_mut().filter(|lane| !lane.stopped && lane.gate.is_denied_alike()) {
-            lane.stopped = true;
-            stops.push(TenantStop {
-                tenant: lane.lane.tenant,
-                service: Some(lane.lane.service),
-                cause: StopCause::Permission,
-                message: format!(
-                    "the service denied this app every one of the first {} items: grant it {} with admin consent",
-                    lane.lane.service,
-                    lane.lane.service.permission()
-                ),
-            });
+    pub(super) fn close_denied(&mut self, index: usize) -> Option<TenantStop> {
+        let lane = &mut self.lanes[index];
+        if lane.stopped || !lane.gate.is_denied_alike() {
+            return None;
         }
-        self.tenant_stops.extend(stops.iter().cloned());
-        stops
+        lane.stopped = true;
+        let stop = TenantStop {
+            tenant: lane.lane.tenant,
+            service: Some(lane.lane.service),
+            cause: StopCause::Permission,
+            message: format!(
+                "the service denied this app every one of the first {} items: grant it {} with admin consent",
+                lane.lane.service,
+                lane.lane.service.permission()
+            ),
+        };
+        self.tenant_stops.push(stop.clone());
+        Some(stop)
     }
 
     fn stop_tenant(&mut self, id: TenantId, cause: StopCause, message: String) -> Option<TenantStop> {

@@ -119,14 +119,14 @@ fn doubted(held: &mut Held, (began, ended): (Moment, Moment), shown: Option<&Sna
 /// One reading as it was: with another that agrees, long enough before it, that is shown.
 fn untouched(held: &mut Held, (began, ended): (Moment, Moment), shown: Option<&Snapshot>, policy: &Policy) -> Follow {
     let settle = policy.settle.of(held.work.item.kind.facts().service);
-    let same = |seen: &Option<Snapshot>| match (seen, shown) {
+    let same = |seen: &Option<Box<Snapshot>>| match (seen, shown) {
         (Some(seen), Some(shown)) => seen.agrees(shown),
         (None, None) => true,
         (Some(_), None) | (None, Some(_)) => false,
     };
     let Some(first) = held.first.as_ref().filter(|(_, seen)| same(seen)).map(|(at, _)| *at) else {
         // The page of a list that showed it may have been the last of many: it was seen no later than this.
-        held.first = Some((ended, shown.cloned()));
+        held.first = Some((ended, shown.cloned().map(Box::new)));
         return (Some(AfterLook::Again), Next::Look(ended + settle));
     };
     if began < first + settle {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::held::{Held, Waiting};
 use super::port::NextPage;
+use super::survey::Listed;
 use crate::clock::Moment;
 use crate::model::{Kind, ObjectId, Phase, Service, Snapshot};
 
@@ -36,30 +37,38 @@ enum List {
     Unusable,
 }
 
+/// What a page shows.
+pub(super) type Objects = HashMap<ObjectId, Snapshot>;
+
 /// One passage through a list.
 #[derive(Debug, Default)]
 struct Sweep {
+    /// Whether it is a survey's, which wants all of it; the others serve what is parked.
+    surveys: bool,
     /// When its first page was asked for.
     began: Option<Moment>,
     next: Option<NextPage>,
-    seen: HashSet<NextPage>,
+    /// A page that was named a while ago: pages that name each other in a circle come by it again.
+    mark: Option<NextPage>,
     /// Whether a page is being waited for; otherwise it is asked for when `due`.
     out: bool,
     due: Moment,
     tries: u32,
     pages: usize,
-    found: HashMap<ObjectId, Snapshot>,
-    /// Items that wait for its end.
-    parked: Vec<Held>,
+    /// What was on the last page, if it is a survey's.
+    last: HashSet<ObjectId>,
+    parked: Vec<Parked>,
 }
+
+/// An item that waits for the end of a list, with what has been shown of it so far.
+type Parked = (Held, Option<Snapshot>);
 
 /// A list that was read to its end.
 #[derive(Debug)]
 pub(super) struct Listing {
     /// When its first page was asked for: no item that must be read later may use it.
     pub(super) began: Moment,
-    pub(super) found: HashMap<ObjectId, Snapshot>,
-    pub(super) parked: Vec<Held>,
+    pub(super) parked: Vec<Parked>,
 }
 
 /// Everything of a lane that is to be read.
@@ -71,6 +80,8 @@ pub(super) struct Looks {
     /// Due, and only their ids serve them.
     alone: VecDeque<Held>,
     lists: [List; Kind::ALL.len()],
+    /// How many objects a survey's list has shown, by kind.
+    objects: [u64; Kind::ALL.len()],
     /// Items among these that may be sent afterwards.
     unsent: usize,
     /// How many all these are.
@@ -92,6 +103,7 @@ impl Looks {
             due: [const { VecDeque::new() }; Kind::ALL.len()],
             alone: VecDeque::new(),
             lists: [const { List::Unknown }; Kind::ALL.len()],
+            objects: [0; Kind::ALL.len()],
             unsent: 0,
             count: 0,
         }
@@ -102,14 +114,26 @@ impl Looks {
         self.lists[place(kind)] = pages.map_or(List::Unusable, List::Known);
     }
 
-    /// How many pages a kind's list has, if it was read.
-    pub(super) const fn pages(&self, kind: Kind) -> Option<usize> {
-        if let List::Known(pages) = self.lists[place(kind)] { Some(pages) } else { None }
+    /// How a kind's list turned out for a survey.
+    pub(super) const fn listed(&self, kind: Kind) -> Option<Listed> {
+        match self.lists[place(kind)] {
+            List::Known(pages) => Some(Listed::Read { pages, objects: self.objects[place(kind)] }),
+            List::Unusable => Some(Listed::Unreadable),
+            List::Unknown | List::Reading(_) => None,
+        }
     }
 
-    /// Whether a kind's list cannot be read.
-    pub(super) const fn is_unusable(&self, kind: Kind) -> bool {
-        matches!(self.lists[place(kind)], List::Unusable)
+    /// Begins a kind's list for a survey, unless it was read before.
+    pub(super) fn survey(&mut self, kind: Kind) {
+        let list = &mut self.lists[place(kind)];
+        if matches!(list, List::Unknown) {
+            *list = List::Reading(Sweep { surveys: true, ..Sweep::default() });
+        }
+    }
+
+    /// Whether a survey is reading a kind's list.
+    pub(super) const fn is_surveying(&self, kind: Kind) -> bool {
+        matches!(&self.lists[place(kind)], List::Reading(sweep) if sweep.surveys)
     }
 
     /// An item is to be read, not before a moment.
@@ -122,17 +146,6 @@ impl Looks {
     pub(super) fn add_alone(&mut self, held: Held) {
         self.enter(&held);
         self.alone.push_back(held);
-    }
-
-    /// An item waits for its kind's list, which is read if it is not being read already.
-    pub(super) fn park(&mut self, held: Held) {
-        self.enter(&held);
-        let list = &mut self.lists[place(held.work.item.kind)];
-        match list {
-            List::Reading(sweep) => sweep.parked.push(held),
-            List::Unknown | List::Known(_) => *list = List::Reading(Sweep { parked: vec![held], ..Sweep::default() }),
-            List::Unusable => self.alone.push_back(held),
-        }
     }
 
     fn enter(&mut self, held: &Held) {
@@ -197,44 +210,46 @@ impl Looks {
         };
         let due = &mut self.due[place(kind)];
         if kind.facts().service == Service::Android && due.len() > pages {
-            self.lists[place(kind)] = List::Reading(Sweep { parked: due.drain(..).collect(), ..Sweep::default() });
+            let parked = due.drain(..).map(|held| (held, None)).collect();
+            self.lists[place(kind)] = List::Reading(Sweep { parked, ..Sweep::default() });
         }
     }
 
-    /// A page came. At the end of the list: all of it, with the items that waited for it.
-    pub(super) fn page(
-        &mut self,
-        kind: Kind,
-        objects: Vec<(ObjectId, Snapshot)>,
-        next: Option<NextPage>,
-        now: Moment,
-    ) -> Option<Listing> {
+    /// A page came. At the end of the list: the items that waited for it, with what it has shown of them. Nothing else
+    /// of it is kept.
+    pub(super) fn page(&mut self, kind: Kind, objects: &Objects, next: Option<NextPage>, now: Moment) -> Option<Listing> {
         let List::Reading(sweep) = &mut self.lists[place(kind)] else { return None };
-        sweep.found.extend(objects);
         (sweep.out, sweep.due, sweep.tries) = (false, now, 0);
         sweep.pages += 1;
-        if sweep.parked.is_empty() {
+        if sweep.surveys {
+            let again = objects.keys().filter(|id| sweep.last.contains(id)).count();
+            self.objects[place(kind)] += (objects.len() - again) as u64;
+            sweep.last = objects.keys().copied().collect();
+        } else if sweep.parked.is_empty() {
             // Nobody waits for it any more.
             self.lists[place(kind)] = List::Unknown;
             return None;
         }
-        if let Some(next) = next {
-            if sweep.seen.insert(next.clone()) {
-                sweep.next = Some(next);
-            } else {
+        for (held, shown) in &mut sweep.parked {
+            if let Some(object) = objects.get(&held.work.item.id) {
+                *shown = Some(object.clone());
+            }
+        }
+        if next.is_some() {
+            if next == sweep.mark {
                 // Pages that name each other in a circle are no list.
                 self.give_up(kind);
+                return None;
             }
+            if sweep.pages.is_power_of_two() {
+                sweep.mark.clone_from(&next);
+            }
+            sweep.next = next;
             return None;
         }
-        let pages = sweep.pages;
-        let listing = Listing {
-            began: sweep.began.unwrap_or(now),
-            found: std::mem::take(&mut sweep.found),
-            parked: std::mem::take(&mut sweep.parked),
-        };
-        self.lists[place(kind)] = List::Known(pages);
-        for held in &listing.parked {
+        let listing = Listing { began: sweep.began.unwrap_or(now), parked: std::mem::take(&mut sweep.parked) };
+        self.lists[place(kind)] = List::Known(sweep.pages);
+        for (held, _) in &listing.parked {
             self.leave(held);
         }
         Some(listing)
@@ -255,7 +270,7 @@ impl Looks {
     /// The list cannot be read: its items are read one by one.
     pub(super) fn give_up(&mut self, kind: Kind) {
         if let List::Reading(sweep) = std::mem::replace(&mut self.lists[place(kind)], List::Unusable) {
-            self.alone.extend(sweep.parked);
+            self.alone.extend(sweep.parked.into_iter().map(|(held, _)| held));
         }
     }
 
@@ -269,7 +284,7 @@ impl Looks {
         }
         for list in &mut self.lists {
             if let List::Reading(sweep) = list {
-                taken.extend(sweep.parked.extract_if(.., |held| wanted(held)));
+                taken.extend(sweep.parked.extract_if(.., |(held, _)| wanted(held)).map(|(held, _)| held));
             }
         }
         for held in &taken {

@@ -4,9 +4,12 @@
 //! a [`Journal`] makes events durable, an [`Observer`] sees them afterwards. What to do next is decided by a
 //! pure scheduler that is told the time; one loop owns all state and obeys it.
 
+mod agenda;
+mod attempts;
 mod backoff;
 mod breaker;
 mod follow;
+mod forecast;
 mod gate;
 mod held;
 mod lane;
@@ -20,16 +23,21 @@ mod rate;
 mod run;
 mod schedule;
 mod spell;
+mod spent;
+mod survey;
 mod taken;
 mod tenant;
 #[cfg(test)]
 mod tests;
+mod ticket;
 
+pub use forecast::{ASSUMED_LATENCY, Bottleneck, Forecast, Load, forecast};
+pub use gate::Stream;
 pub use lane::concerns;
 pub use policy::{Goal, PerService, Policy, Quota};
 pub use port::{
     Answer, Journal, JournalError, NextPage, NoToken, Observer, Order, Page, Pulse, Reading, Sight, Transport, Verdict,
 };
 pub use run::run;
-pub use spell::{Ended, Run, Stop};
-pub use taken::{Listed, Surveyed};
+pub use spell::{Counted, Ended, Run, Stop};
+pub use survey::{Listed, Surveyed};

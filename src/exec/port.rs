@@ -166,20 +166,19 @@ pub trait Journal {
     /// Returns once all events are durable, in this order.
     fn commit(&mut self, events: Arc<Vec<Event>>) -> impl Future<Output = Result<(), JournalError>>;
 
+    /// The items of a lane that are of a kind and name one of these objects, with what the ledger knows of them.
+    fn find(&mut self, lane: Lane, kind: Kind, ids: Vec<ObjectId>) -> impl Future<Output = Result<Vec<Work>, JournalError>>;
+
     /// The next items of a lane, in order, after the given number, with what the ledger knows of them.
     fn page(&mut self, lane: Lane, after: ItemNo, limit: usize) -> impl Future<Output = Result<Vec<Work>, JournalError>>;
 }
 
-/// How a lane is doing, for people who watch.
+/// How a run is doing, for people who watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pulse {
     /// When this was so.
     pub at: Stamp,
-    /// Requests under way, reads included.
-    pub in_flight: usize,
-    /// How many lanes wait because the service asked for it.
-    pub paused_lanes: usize,
-    /// How long until the first of them goes on.
+    /// If everything waits because the service asked for it: how long until the first goes on.
     pub pause_left: Option<Duration>,
     /// Whether a pause is our own, because the service cannot be reached.
     pub unreachable: bool,
@@ -189,7 +188,8 @@ pub struct Pulse {
     pub left: u64,
     /// How much was sent and is being read back.
     pub reading: u64,
-    /// How long that takes at the quota that was learned; none while it is not known.
+    /// How long sending takes at the quota that was learned and at the user's rate, after the pauses; none while that is
+    /// not known, and where nothing is to be sent.
     pub eta: Option<Duration>,
 }
 

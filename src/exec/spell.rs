@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::gate::Stream;
 use super::policy::Policy;
 use super::port::JournalError;
-use super::taken::Surveyed;
+use super::survey::Surveyed;
 use crate::clock::Clock;
-use crate::model::{Event, Kind, Lane, StoppedBy, TenantId, TenantStop};
+use crate::model::{Event, Kind, Lane, Service, Spent, Stamp, StoppedBy, TenantId, TenantStop};
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -22,6 +23,21 @@ pub enum Stop {
     Abort,
 }
 
+/// A request of an earlier session that the service may still count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Its tenant.
+    pub tenant: TenantId,
+    /// The service that counts.
+    pub service: Service,
+    /// What it was.
+    pub stream: Stream,
+    /// When it came back, at the latest.
+    pub at: Stamp,
+    /// Whether it was accepted.
+    pub accepted: bool,
+}
+
 /// What a run needs.
 #[derive(Debug)]
 pub struct Run<'a, T, J, O> {
@@ -31,6 +47,8 @@ pub struct Run<'a, T, J, O> {
     pub lanes: &'a [Lane],
     /// The lists whose size an earlier session has learned: pages, or none if they cannot be read.
     pub lists: &'a [(TenantId, Kind, Option<usize>)],
+    /// What was sent a short while ago.
+    pub counted: &'a [Counted],
     /// Speaks to the service.
     pub transport: Arc<T>,
     /// Makes events durable.
@@ -54,6 +72,10 @@ pub struct Ended {
     pub journal_error: Option<JournalError>,
     /// What is known and could not be recorded.
     pub unrecorded: Vec<Event>,
+    /// What the service may still count.
+    pub counted: Vec<Counted>,
     /// What was found in each lane, if this was a survey.
     pub surveyed: Vec<Surveyed>,
+    /// Where the time went.
+    pub spent: Spent,
 }

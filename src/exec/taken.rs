@@ -5,13 +5,15 @@ use std::time::Duration;
 use super::follow::{Follow, follow};
 use super::gate::Stream;
 use super::held::Held;
-use super::lane::LaneState;
 use super::look::{self, Failure, Next};
+use super::looks::Objects;
 use super::policy::Goal;
 use super::port::{Answer, Page, Reading, Sight, Verdict};
-use super::schedule::{PageTicket, Scheduler, Ticket};
+use super::schedule::Scheduler;
+use super::survey::Arrived;
+use super::ticket::{PageTicket, Ticket};
 use crate::clock::Moment;
-use crate::model::{Event, IllegalEvent, Kind, Phase, Reached, Reply, Snapshot, Stamp, Status, TenantId, Then, What};
+use crate::model::{Event, IllegalEvent, Phase, Reached, Reply, Snapshot, Stamp, Status, Then, What};
 
 /// How one exchange went, in both clocks.
 #[derive(Debug)]
@@ -23,34 +25,7 @@ pub(super) struct Exchange<T> {
 }
 
 /// What is to be recorded.
-type Events = Result<Vec<Event>, IllegalEvent>;
-
-/// What a survey found of one kind in one tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Surveyed {
-    /// The tenant.
-    pub tenant: TenantId,
-    /// The kind.
-    pub kind: Kind,
-    /// Items that are still to be sent.
-    pub to_send: u64,
-    /// Its list, if it was asked for.
-    pub list: Option<Listed>,
-}
-
-/// How a list turned out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listed {
-    /// It was read.
-    Read {
-        /// Its length.
-        pages: usize,
-        /// What is on it.
-        objects: u64,
-    },
-    /// It cannot be read.
-    Unreadable,
-}
+pub(super) type Events = Result<Vec<Event>, IllegalEvent>;
 
 impl Scheduler {
     /// Takes in how an exchange went and says what is to be recorded.
@@ -58,7 +33,7 @@ impl Scheduler {
     /// # Errors
     /// If the item's history does not allow it, which is a bug.
     pub(super) fn finished(&mut self, mut ticket: Ticket, exchange: &Exchange<Answer>, at: Stamp) -> Events {
-        self.in_flight -= 1;
+        self.is_back(ticket.lane);
         let (held, ended) = (&mut ticket.held, exchange.ended);
         let item = Some(held.work.item.no);
         let next = follow(&exchange.answer.verdict, &held.work, &self.policy);
@@ -94,6 +69,7 @@ impl Scheduler {
                 lane.again(ticket.held, ended + wait);
             }
         }
+        let stop = stop.or_else(|| self.close_denied(ticket.lane));
         Ok(std::iter::once(event).chain(stop.map(|stop| Event { item: None, at, what: What::TenantStopped(stop) })).collect())
     }
 
@@ -102,9 +78,9 @@ impl Scheduler {
     /// # Errors
     /// If the item's history does not allow it, which is a bug.
     pub(super) fn looked(&mut self, ticket: Ticket, exchange: Exchange<Reading<Snapshot>>, at: Stamp) -> Events {
-        self.in_flight -= 1;
         let Exchange { answer: Reading { sight, token }, began, ended, .. } = exchange;
         let Ticket { lane: index, mut held } = ticket;
+        self.is_back(index);
         self.lanes[index].looked_at(&held);
         let stop = self.learn_read(index, &sight, token, (began, ended));
         let times = (began, ended);
@@ -123,6 +99,7 @@ impl Scheduler {
             }
         };
         let mut events = self.goes(index, held, (what, next), (ended, at))?;
+        let stop = stop.or_else(|| self.close_denied(index));
         events.extend(stop.map(|stop| Event { item: None, at, what: What::TenantStopped(stop) }));
         Ok(events)
     }
@@ -132,22 +109,23 @@ impl Scheduler {
     /// # Errors
     /// If an item's history does not allow it, which is a bug.
     pub(super) fn listed(&mut self, ticket: &PageTicket, exchange: Exchange<Reading<Page>>, at: Stamp) -> Events {
-        self.in_flight -= 1;
+        self.is_back(ticket.lane);
         let Exchange { answer: Reading { sight, token }, began, ended, .. } = exchange;
         let (index, kind) = (ticket.lane, ticket.kind);
         let stop = self.learn_read(index, &sight, token, (began, ended));
         let lane = &mut self.lanes[index];
         let mut events = Vec::new();
         match sight {
-            Sight::Shown(page) => {
-                if let Some(mut listing) = lane.looks.page(kind, page.objects, page.next, ended) {
-                    for held in std::mem::take(&mut listing.parked) {
-                        let shown = listing.found.get(&held.work.item.id).cloned();
+            Sight::Shown(Page { objects, next }) => {
+                let objects: Objects = objects.into_iter().collect();
+                let surveys = lane.looks.is_surveying(kind);
+                if let Some(listing) = lane.looks.page(kind, &objects, next, ended) {
+                    for (held, shown) in listing.parked {
                         events.extend(self.found(index, held, (listing.began, shown), (ended, at))?);
                     }
-                    if self.policy.goal == Goal::Survey {
-                        self.lanes[index].keep(kind, listing.began, listing.found);
-                    }
+                }
+                if surveys {
+                    self.arrived.push_back(Arrived { lane: self.lanes[index].lane, kind, times: (began, ended), objects });
                 }
             }
             Sight::Throttled { .. } | Sight::Unauthorized | Sight::NoToken => {
@@ -164,13 +142,14 @@ impl Scheduler {
             }
             Sight::Gone => lane.looks.give_up(kind),
         }
+        let stop = stop.or_else(|| self.close_denied(index));
         events.extend(stop.map(|stop| Event { item: None, at, what: What::TenantStopped(stop) }));
         Ok(events)
     }
 
     /// An item whose list was read. Absence from a list proves nothing: the object is then read by its id. So it is if
     /// the list took so long that the item could not be sent on it.
-    pub(super) fn found(
+    fn found(
         &mut self,
         index: usize,
         mut held: Held,
@@ -210,31 +189,22 @@ impl Scheduler {
         Ok(event.into_iter().collect())
     }
 
-    /// The time for reading back is over in some lanes. Says what is to be recorded.
+    /// The time for reading back is over in a lane. Says what is to be recorded.
     ///
     /// # Errors
-    /// If an item's history does not allow it, which is a bug.
-    pub(super) fn expire(&mut self, now: Moment, at: Stamp) -> Events {
+    /// If the item's history does not allow it, which is a bug.
+    pub(super) fn expire(&mut self, index: usize, now: Moment, at: Stamp) -> Events {
+        self.call(index);
+        let lane = &mut self.lanes[index];
+        lane.swept_at = Some(now);
+        let ends = lane.deadlines(&self.tenants[lane.tenant], &self.policy, self.stopped_by.is_none());
+        let Some([_, doubtful]) = ends.filter(|[sure, _]| *sure <= now) else { return Ok(Vec::new()) };
+        let is_doubtful = |held: &Held| !matches!(held.work.progress.phase, Phase::Confirming | Phase::Settled(_));
+        let over = lane.looks.take_if(|held| doubtful <= now || !is_doubtful(held));
         let mut events = Vec::new();
-        if self.is_over() {
-            return Ok(events);
-        }
-        let sends = self.stopped_by().is_none();
-        for index in 0..self.lanes.len() {
-            let Some([sure, doubtful]) =
-                self.lanes[index].deadlines(&self.tenants[self.lanes[index].tenant], &self.policy, sends)
-            else {
-                continue;
-            };
-            if sure > now {
-                continue;
-            }
-            let is_doubtful = |held: &Held| !matches!(held.work.progress.phase, Phase::Confirming | Phase::Settled(_));
-            let over = self.lanes[index].looks.take_if(|held| doubtful <= now || !is_doubtful(held));
-            for held in over {
-                let what = look::expired(&held, &self.policy);
-                events.extend(self.goes(index, held, (what, Next::Over), (now, at))?);
-            }
+        for held in over {
+            let what = look::expired(&held, &self.policy);
+            events.extend(self.goes(index, held, (what, Next::Over), (now, at))?);
         }
         Ok(events)
     }
@@ -249,15 +219,6 @@ impl Scheduler {
         }
         let times = if denied { lane.gate.answered(Stream::Write, true) } else { 1 };
         self.count(status, times);
-    }
-
-    /// What a survey found.
-    pub(super) fn surveyed(&self) -> Vec<Surveyed> {
-        let of_lane = |lane: &LaneState| {
-            let kinds = Kind::ALL.into_iter().filter(|kind| kind.facts().service == lane.lane.service);
-            kinds.map(|kind| lane.found(kind)).collect::<Vec<_>>()
-        };
-        self.lanes.iter().flat_map(of_lane).collect()
     }
 }
 

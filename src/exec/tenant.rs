@@ -12,6 +12,10 @@ use crate::model::TenantId;
 #[derive(Debug)]
 pub(super) struct Tenant {
     pub(super) id: TenantId,
+    /// Its lanes.
+    pub(super) lanes: Vec<usize>,
+    /// Requests under way.
+    pub(super) in_flight: usize,
     pub(super) stopped: bool,
     pub(super) rate: Option<Rate>,
     /// Whether a token is being asked for.
@@ -31,6 +35,8 @@ impl Tenant {
     pub(super) fn new(id: TenantId, rate: Option<Rate>) -> Self {
         Self {
             id,
+            lanes: Vec::new(),
+            in_flight: 0,
             stopped: false,
             rate,
             signing_in: false,
@@ -63,7 +69,6 @@ impl Tenant {
 
     /// A token is there.
     pub(super) fn signed_in(&mut self) {
-        self.signing_in = false;
         self.sign_in_waits = 0;
         self.signed_out_since = None;
     }
@@ -75,7 +80,6 @@ impl Tenant {
 
     /// Everything of the tenant waits, because no token is to be had just now. Says for how long.
     pub(super) fn no_token(&mut self, now: Moment, after: Duration) -> Duration {
-        self.signing_in = false;
         let delay = after.max(RETRY.delay(self.sign_in_waits));
         self.sign_in_waits += 1;
         self.paused_until = self.paused_until.max(now + delay);

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use reqwest::Url;
+
 use crate::auth::BaseUrl;
+use crate::model::ObjectId;
 
 /// A cloud that Microsoft documents (concept docs, "national cloud deployments").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +68,11 @@ impl FromStr for Cloud {
 
 /// Graph's origin without a version, such as `https://graph.microsoft.com`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GraphRoot(BaseUrl);
+pub struct GraphRoot {
+    base: BaseUrl,
+    /// The same, ready to be given a path.
+    url: Url,
+}
 
 /// The text is no origin that tokens may be sent to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,28 +92,37 @@ impl GraphRoot {
         if url.has_path() {
             return Err(refuse("it must end with the host; the version (/beta) is appended"));
         }
-        Ok(Self(url))
+        let base = url;
+        let url = Url::parse(base.as_str()).map_err(|_| refuse("it is no URL"))?;
+        Ok(Self { base, url })
     }
 
     /// What a token for it is asked for with.
     pub fn scope(&self) -> String {
-        format!("{}/.default", self.0)
+        format!("{}/.default", self.base)
     }
 
     /// Whether it is this machine itself.
     pub const fn is_loopback(&self) -> bool {
-        self.0.is_loopback()
+        self.base.is_loopback()
+    }
+
+    /// The URL of an action, in parts that need no escape.
+    pub(super) fn action(&self, collection: &str, id: ObjectId, action: &str) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(&format!("/beta/{collection}/{id}/{action}"));
+        url
     }
 
     /// The URL of a path under the beta version; the three actions exist only there.
     pub(super) fn beta(&self, path: &str) -> String {
-        format!("{}/beta/{path}", self.0)
+        format!("{}/beta/{path}", self.base)
     }
 }
 
 impl fmt::Display for GraphRoot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.base.fmt(f)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading over real sockets: what the service gets byte by byte, and what becomes of answers that are none.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -23,7 +23,7 @@ const DATE: &str = "Date: Mon, 01 Jun 2026 12:00:00 GMT\r\n";
 /// A service on a loopback socket: it issues tokens, and answers everything else as it is told.
 struct Fake {
     url: String,
-    reads: Arc<Mutex<Vec<String>>>,
+    reads: mpsc::Receiver<String>,
 }
 
 impl Fake {
@@ -31,15 +31,14 @@ impl Fake {
     async fn start(answer: impl Fn(&str) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let reads = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&reads);
+        let (seen, reads) = mpsc::channel();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let request = read(&mut stream).await;
                 let reply = if request.starts_with("POST") {
                     reply(200, "", &json!({"token_type": "Bearer", "expires_in": 3_600, "access_token": jwt()}).to_string())
                 } else {
-                    seen.lock().unwrap().push(request.clone());
+                    drop(seen.send(request.clone()));
                     answer(&request)
                 };
                 // A client that has seen enough leaves.
@@ -49,8 +48,9 @@ impl Fake {
         Self { url, reads }
     }
 
+    /// What was read since this was last asked.
     fn reads(&self) -> Vec<String> {
-        self.reads.lock().unwrap().clone()
+        self.reads.try_iter().collect()
     }
 
     /// Graph at this root, with a token from here.

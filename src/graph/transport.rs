@@ -75,7 +75,7 @@ impl<S: TokenSource> Graph<S> {
 
     fn request(&self, order: &Order, bearer: &Bearer) -> RequestBuilder {
         let facts = order.item.kind.facts();
-        let url = self.root.beta(&format!("{}/{}/{}", facts.collection, order.item.id, facts.action));
+        let url = self.root.action(facts.collection, order.item.id, facts.action);
         let request = signed(self.client.post(url), bearer, order.client_request_id);
         match facts.body {
             // Some front ends answer 411 to a POST that does not say how long it is.

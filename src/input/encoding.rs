@@ -132,9 +132,11 @@ impl Tally {
             let before = &chunk[..at];
             self.nul = Some((self.cr + count(before, b'\r'), self.lf + count(before, b'\n')));
         }
-        self.crlf =
-            self.crlf || (self.last == b'\r' && chunk.first() == Some(&b'\n')) || chunk.windows(2).any(|pair| pair == b"\r\n");
-        self.cr += count(chunk, b'\r');
+        let cr = count(chunk, b'\r');
+        self.crlf = self.crlf
+            || (self.last == b'\r' && chunk.first() == Some(&b'\n'))
+            || (cr > 0 && chunk.windows(2).any(|pair| pair == b"\r\n"));
+        self.cr += cr;
         self.lf += count(chunk, b'\n');
         self.ascii = self.ascii && chunk.is_ascii();
         self.question = self.question || chunk.contains(&b'?');

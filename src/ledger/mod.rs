@@ -9,10 +9,12 @@ mod chain;
 mod error;
 mod journal;
 mod lock;
+mod lookup;
 mod open;
 mod past;
 mod plan;
 mod read;
+mod recent;
 mod replay;
 mod schema;
 #[cfg(test)]

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::{Params, params};
+
 use super::error::LedgerError;
 use super::open::{Ledger, RunNo};
 use super::replay::{ROW, fold, row};
-use crate::model::{Event, ItemNo, Kind, ObjectId, Reached, Row, RunHeader, RunState, Stamp, Status, TenantRow, What};
+use crate::model::{Event, ItemNo, ObjectId, Reached, Row, RunHeader, RunState, Stamp, Status, TenantRow, What};
 
 /// An object in a row of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,43 +22,50 @@ pub struct Past {
     pub events: Vec<Event>,
 }
 
+/// The VPP tokens that a run sends.
+const TOKENS: &str = "SELECT no, tenant, id FROM items WHERE run = ?1 AND lane IS NOT NULL AND kind = 2 ORDER BY no";
+
+/// The rows of other runs that name a VPP token: only these have an index, which knows them by this very number.
+pub(super) const TOKEN_ELSEWHERE: &str = "kind = 2 AND id = ?1 AND run <> ?2";
+
 /// The heads of the runs that were met so far.
 type Heads = BTreeMap<i64, RunHeader>;
 
 impl Ledger {
     /// Every row that names the object, in the order of the runs, the oldest first, and of their input.
     pub fn history(&self, id: ObjectId) -> Result<Vec<Past>, LedgerError> {
-        self.pasts(id, &mut Heads::new())
+        // A person asks this, of one object, and the whole table is read: an index of all ids would cost every plan
+        // more than the rest of its writing.
+        self.pasts("id = ?1", [id.0.as_bytes()], &mut Heads::new())
     }
 
     /// The VPP items that this run is to send and another run sent at or after `since`, with success as far as it
     /// knew: the id of the run that did so last, and when.
     pub fn recently_revoked(&self, run: RunNo, since: Stamp) -> Result<Vec<(ItemNo, String, Stamp)>, LedgerError> {
-        let query = format!("{ROW} WHERE run = ?1 AND lane IS NOT NULL AND kind = ?2 ORDER BY no");
-        let read = || -> rusqlite::Result<Vec<(i64, Row)>> {
-            self.db.prepare(&query)?.query_map((run.0, Kind::VppToken.name()), row)?.collect()
-        };
         let header = self.run(run)?;
         let (mut heads, mut found) = (Heads::new(), Vec::new());
-        for (no, row) in self.sql("read", read())? {
-            let Some(id) = row.id else { continue };
-            let tenant = tenant(&header, &row).map(|tenant| tenant.id);
-            let sent = self.pasts(id, &mut heads)?.into_iter().filter_map(|past| {
-                let is_same = past.row.kind == row.kind && past.tenant.as_ref().map(|tenant| tenant.id) == tenant;
-                let is_other = past.header.run != header.run && matches!(past.header.state, RunState::Running | RunState::Ended);
+        let mut tokens = self.sql("read", self.db.prepare(TOKENS))?;
+        let mut tokens = self.sql("read", tokens.query([run.0]))?;
+        while let Some(row) = self.sql("read", tokens.next())? {
+            let read = || -> rusqlite::Result<(i64, u32, [u8; 16])> { Ok((row.get(0)?, row.get(1)?, row.get(2)?)) };
+            let (no, tenant, id) = self.sql("read", read())?;
+            let tenant = header.tenants.get(tenant as usize).map(|tenant| tenant.id);
+            let sent = self.pasts(TOKEN_ELSEWHERE, params![id, run.0], &mut heads)?.into_iter().filter_map(|past| {
+                let is_same = past.tenant.as_ref().map(|tenant| tenant.id) == tenant;
+                let is_sent = matches!(past.header.state, RunState::Running | RunState::Ended);
                 let is_revoked = matches!(past.row.progress.status(), Status::Revoked | Status::Accepted | Status::Unconfirmed);
                 let at = last_sent(&past.events).filter(|at| *at >= since)?;
-                (is_same && is_other && is_revoked).then_some((ItemNo(no), past.header.run, at))
+                (is_same && is_sent && is_revoked).then_some((ItemNo(no), past.header.run, at))
             });
             found.extend(sent.max_by_key(|(.., at)| *at));
         }
         Ok(found)
     }
 
-    fn pasts(&self, id: ObjectId, heads: &mut Heads) -> Result<Vec<Past>, LedgerError> {
+    fn pasts(&self, which: &str, parameters: impl Params, heads: &mut Heads) -> Result<Vec<Past>, LedgerError> {
         let read = || -> rusqlite::Result<Vec<(i64, (i64, Row))>> {
-            let mut query = self.db.prepare_cached(&format!("{ROW} WHERE id = ?1 ORDER BY no"))?;
-            query.query_map([id.to_string()], |found| Ok((found.get(9)?, row(found)?)))?.collect()
+            let mut query = self.db.prepare_cached(&format!("{ROW} WHERE {which} ORDER BY no"))?;
+            query.query_map(parameters, |found| Ok((found.get(9)?, row(found)?)))?.collect()
         };
         let mut pasts = Vec::new();
         for (run, (no, mut row)) in self.sql("read", read())? {

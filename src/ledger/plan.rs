@@ -54,6 +54,8 @@ pub struct PlanWriter<'a> {
     next: i64,
     hash: PlanHash,
     insert: String,
+    /// Of the row that is being written, as JSON.
+    cells: Vec<u8>,
     committed: bool,
 }
 
@@ -62,8 +64,8 @@ impl Ledger {
     pub fn plan(&mut self, new: &NewRun) -> Result<PlanWriter<'_>, LedgerError> {
         self.sql("write", self.db.execute_batch("BEGIN IMMEDIATE"))?;
         let insert = format!("INSERT INTO items ({ITEM_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
-        let mut writer =
-            PlanWriter { ledger: self, run: 0, first: 0, next: 0, hash: PlanHash::default(), insert, committed: false };
+        let (hash, cells) = (PlanHash::default(), Vec::new());
+        let mut writer = PlanWriter { ledger: self, run: 0, first: 0, next: 0, hash, insert, cells, committed: false };
         writer.begin(new)?;
         Ok(writer)
     }
@@ -83,7 +85,8 @@ impl PlanWriter<'_> {
 
     /// Adds a row.
     pub fn add(&mut self, row: &PlannedRow) -> Result<ItemNo, LedgerError> {
-        let cells = serde_json::to_string(&row.cells).map_err(|error| LedgerError::Damaged(error.to_string()))?;
+        self.cells.clear();
+        serde_json::to_writer(&mut self.cells, &row.cells).map_err(|error| LedgerError::Damaged(error.to_string()))?;
         let lane = match (&row.disposition, row.tenant, row.kind) {
             (Disposition::Send, Some(tenant), Some(kind)) => Some(lane_number(tenant, kind.facts().service)),
             _ => None,
@@ -93,7 +96,7 @@ impl PlanWriter<'_> {
             Disposition::Settled { status, reason } => (Some(status.name()), Some(reason.as_str())),
         };
         let options = u8::from(row.options.notify_managed_devices) | u8::from(row.options.revoke_untracked_licenses) << 1;
-        let (no, id) = (self.next, row.id.map(|id| id.to_string()));
+        let no = self.next;
         let number = |number: Option<u32>| number.map_or(ValueRef::Null, |number| ValueRef::Integer(number.into()));
         // In the order of the columns.
         let values: [ValueRef<'_>; 12] = [
@@ -102,13 +105,13 @@ impl PlanWriter<'_> {
             number(Some(row.place.source)),
             number(Some(row.place.line)),
             number(row.tenant),
-            row.kind.map(Kind::name).into(),
-            id.as_deref().into(),
+            number(row.kind.map(kind_number)),
+            row.id.as_ref().map_or(ValueRef::Null, |id| ValueRef::Blob(id.0.as_bytes())),
             ValueRef::Integer(options.into()),
             number(lane),
             status.into(),
             reason.into(),
-            ValueRef::Text(cells.as_bytes()),
+            ValueRef::Text(&self.cells),
         ];
         for value in values {
             self.hash.value(value);
@@ -154,6 +157,11 @@ pub(super) fn lane_number(tenant: u32, service: Service) -> u32 {
     let services = u32::try_from(Service::ALL.len()).unwrap_or(u32::MAX);
     let place = (0..).zip(Service::ALL).find_map(|(place, other)| (other == service).then_some(place));
     tenant * services + place.unwrap_or(0)
+}
+
+/// A kind's number: its place among all of them.
+pub(super) const fn kind_number(kind: Kind) -> u32 {
+    kind as u32
 }
 
 /// The tenant's index and the service of a lane's number.

@@ -6,7 +6,7 @@ use super::chain;
 use super::error::LedgerError;
 use super::open::{Ledger, RunNo};
 use super::plan::lane_parts;
-use crate::model::{Lane, RunHeader, RunState, Stamp, What};
+use crate::model::{ItemNo, Lane, RunHeader, RunState, Spent, Stamp, What};
 
 const HEADER: &str = "SELECT no, run, job, state, started_at, ended_at, tool, operator, ticket, root, authority, sources, tenants, \
      pending, exit_code, head, events FROM runs";
@@ -63,7 +63,7 @@ impl Ledger {
         let lane = |(number, items): (u32, i64)| {
             let (tenant, service) = lane_parts(number);
             let tenant = tenants.get(tenant).ok_or_else(|| LedgerError::Damaged(format!("lane {number} has no tenant")))?.id;
-            Ok(Lane { tenant, service, items: items.unsigned_abs() })
+            Ok(Lane { tenant, service, after: ItemNo(0), items: items.unsigned_abs() })
         };
         self.sql("read", read())?.into_iter().map(lane).collect()
     }
@@ -90,7 +90,10 @@ impl Ledger {
         for text in self.sql("read", read())? {
             match serde_json::from_str(&text).map_err(damaged)? {
                 What::TenantStopped(stop) => header.tenant_stops.push(stop),
-                What::Ended { stopped_by } => header.stopped_by = stopped_by,
+                What::Ended { stopped_by, spent } => {
+                    header.stopped_by = stopped_by;
+                    header.spent += *spent;
+                }
                 What::Resumed { .. } => {
                     header.tenant_stops.clear();
                     header.stopped_by = None;
@@ -120,6 +123,7 @@ fn raw_header(row: &SqlRow<'_>) -> rusqlite::Result<RawHeader> {
         tenants: Vec::new(),
         stopped_by: None,
         tenant_stops: Vec::new(),
+        spent: Spent::default(),
         pending: u64::try_from(row.get::<_, i64>(13)?).unwrap_or(0),
         exit_code: row.get(14)?,
         head: chain::hex(&row.get::<_, Vec<u8>>(15)?),

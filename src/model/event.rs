@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ItemNo, Phase, Service, Snapshot, Stamp, Status, TenantId};
+use super::{ItemNo, Phase, Service, Snapshot, Spent, Stamp, Status, TenantId};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,7 +51,14 @@ pub enum What {
     Ended {
         /// What ended it before its time, if anything did.
         stopped_by: Option<StoppedBy>,
+        /// Where the time went since it began or was taken up again.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        spent: Box<Spent>,
     },
+}
+
+fn is_nothing(spent: &Spent) -> bool {
+    *spent == Spent::default()
 }
 
 impl What {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Kind, ObjectId, Progress, Service, TenantId};
 
 /// An item's number in the ledger. Numbers of one run rise in the order of its input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ItemNo(pub i64);
 
@@ -40,7 +40,9 @@ pub struct Lane {
     pub tenant: TenantId,
     /// The service that counts.
     pub service: Service,
-    /// How many items are to be sent.
+    /// Its items are those after this number: whoever takes a run up again need not pass over all that was finished.
+    pub after: ItemNo,
+    /// How many these are.
     pub items: u64,
 }
 

@@ -135,6 +135,10 @@ impl FromStr for Kind {
     type Err = UnknownKind;
 
     fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        // As most rows of a long list write it: without a copy of every name.
+        if let Some(kind) = Self::ALL.into_iter().find(|kind| kind.name() == text || kind.facts().aliases.contains(&text)) {
+            return Ok(kind);
+        }
         let folded = Self::fold(text);
         let bare = folded.strip_prefix("#microsoft.graph.").unwrap_or(&folded);
         Self::ALL

@@ -13,6 +13,7 @@ mod progress;
 mod report;
 mod row;
 mod seen;
+mod spent;
 mod stamp;
 mod status;
 
@@ -27,5 +28,6 @@ pub use progress::{Phase, Progress};
 pub use report::{LEFT_OUT, REMOVED, RESULT_COLUMNS, guard, is_result_column, is_secret_column, unguard};
 pub use row::{Disposition, PlannedRow, Row, RunHeader, RunState, SourceRow, TenantRow};
 pub use seen::{Action, ActionState, Expiry, Seen, Snapshot};
+pub use spent::{Doing, Spent};
 pub use stamp::Stamp;
 pub use status::{Class, Status};

@@ -305,7 +305,7 @@ mod tests {
             1 => any_status().prop_map(|status| What::Settled { status, reason: "x".into() }),
             1 => any_status().prop_map(|status| look(AfterLook::Settled(Outcome::new(status, "x")))),
             2 => prop::sample::select(vec![AfterLook::Pin, AfterLook::Again, AfterLook::Untouched, AfterLook::Follow]).prop_map(look),
-            1 => Just(What::Ended { stopped_by: None }),
+            1 => Just(What::Ended { stopped_by: None, spent: Box::default() }),
         ]
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, ObjectId, Phase, Place, Progress, Stamp, Status, StoppedBy, TenantId, TenantStop, VppOptions};
+use super::{Kind, ObjectId, Phase, Place, Progress, Spent, Stamp, Status, StoppedBy, TenantId, TenantStop, VppOptions};
 
 /// What the plan decided on a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +123,8 @@ pub struct RunHeader {
     pub stopped_by: Option<StoppedBy>,
     /// The tenants that were stopped.
     pub tenant_stops: Vec<TenantStop>,
+    /// Where the time of all its sessions went, those aside that were killed.
+    pub spent: Spent,
     /// How many items were still to be finished when it last ended.
     pub pending: u64,
     /// Its exit code, once it ended.

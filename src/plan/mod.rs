@@ -1,6 +1,7 @@
 //! Entries to items or rejections, and the guards before the first write. Reads no files, knows no CSV and no SQL.
 
 mod guard;
+mod known;
 mod planner;
 
 pub use guard::{Facts, Guards, Refusal, Share, guard};

@@ -1,7 +1,8 @@
 //! Judges entries one by one: what is a good item, a duplicate, protected, or wrong, and why. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
+use super::known::{First, Known};
 use crate::model::{Disposition, Entry, Kind, ObjectId, Place, PlannedRow, Problem, Source, Status, VppOptions};
 
 /// Index of a tenant in its run.
@@ -41,7 +42,7 @@ pub struct PlanPolicy {
 #[derive(Debug)]
 pub struct Planner {
     policy: PlanPolicy,
-    seen: HashMap<(TenantNo, Kind, ObjectId), (Place, VppOptions)>,
+    known: Known,
     sources: Vec<Source>,
     problems: Vec<(Place, Problem)>,
     without_status: HashSet<u32>,
@@ -61,7 +62,7 @@ impl Planner {
     pub fn new(policy: PlanPolicy) -> Self {
         Self {
             policy,
-            seen: HashMap::new(),
+            known: Known::new(),
             sources: Vec::new(),
             problems: Vec::new(),
             without_status: HashSet::new(),
@@ -165,15 +166,15 @@ impl Planner {
 
     /// Whether the row is sent, protected, or a duplicate; duplicates that differ are wrong.
     fn place_of(&mut self, row: Understood, place: Place) -> Result<(Understood, Disposition), String> {
-        let key = (row.tenant, row.kind, row.id);
-        if let Some(&(first, options)) = self.seen.get(&key) {
-            let first = self.describe(first, place);
-            if options != row.options {
+        let Understood { tenant, kind, id, options } = row;
+        if let Some(first) = self.known.meet(First { tenant, kind, id, place, options }) {
+            let is_same = first.options == options;
+            let first = self.describe(first.place, place);
+            if !is_same {
                 return Err(format!("the same object as {first}, with other options: which ones are meant?"));
             }
             return Ok((row, skipped(format!("duplicate of {first}"))));
         }
-        self.seen.insert(key, (place, row.options));
         if self.policy.protect.contains(&row.id) {
             self.protected += 1;
             return Ok((row, skipped("protected by the configuration".to_owned())));

@@ -36,7 +36,7 @@ impl Lines {
         let at = events.iter().map(|event| event.at).fold(pulse.at, Stamp::max);
         let silent_since = *self.last.get_or_insert(at);
         let ended = events.iter().rev().find_map(|event| match &event.what {
-            What::Ended { stopped_by } => Some(*stopped_by),
+            What::Ended { stopped_by, .. } => Some(*stopped_by),
             What::Intent { .. }
             | What::Released
             | What::Reply(_)
@@ -107,7 +107,7 @@ mod tests {
     fn a_line_comes_with_each_tenth() {
         let lines = play(200, (1..=200).map(|second| (second / 4, revoked(), None)));
         assert_eq!(lines.len(), 10);
-        assert_eq!(lines[0], "04:14:58Z 20/200 done, 20 ok, 0 failed, 0 unknown, 3.8/s, 47s left");
+        assert_eq!(lines[0], "04:14:58Z 20/200 done, 20 ok, 0 failed, 0 unknown, 47s left, 3.8/s");
         assert_eq!(lines[9], "04:15:43Z 200/200 done, 200 ok, 0 failed, 0 unknown, 4.0/s");
     }
 
@@ -131,7 +131,7 @@ mod tests {
     fn a_stopped_tenant_and_the_end_are_told_at_once() {
         let stop =
             TenantStop { tenant: tenants()[1].id, service: None, cause: StopCause::SignIn, message: "bad\u{1b}[2Jsecret".into() };
-        let ended = What::Ended { stopped_by: Some(StoppedBy::Breaker) };
+        let ended = What::Ended { stopped_by: Some(StoppedBy::Breaker), spent: Box::default() };
         let lines = play(1000, [(0, What::TenantStopped(stop), None), (1, revoked(), None), (2, ended, None)]);
         let end = "04:14:55Z 1/1000 done, 1 ok, 0 failed, 0 unknown, stopped (breaker)";
         assert_eq!(lines, ["04:14:53Z tenant fabrikam stopped: bad\\u{1b}[2Jsecret", end]);

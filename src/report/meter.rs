@@ -78,7 +78,20 @@ impl Meter {
         let by_rate = || Duration::try_from_secs_f64(f64::from(left) / rate?).ok();
         // How long reading back takes is the service's affair: no rate tells it.
         let is_sent = pulse.left == 0 && pulse.reading > 0;
-        if left == 0 || is_sent { None } else { pulse.eta.or_else(by_rate) }
+        match pulse.eta {
+            _ if left == 0 || is_sent => None,
+            None => by_rate(),
+            // All that is left goes at once: there is no time to speak of.
+            Some(Duration::ZERO) => None,
+            Some(eta) => self.by_quota(eta, pulse),
+        }
+    }
+
+    /// Some of what the ledger still holds is settled: it is not sent, and is counted here alone.
+    fn by_quota(&self, eta: Duration, pulse: &Pulse) -> Option<Duration> {
+        let to_send = self.total.saturating_sub(self.done()).saturating_sub(pulse.reading).min(pulse.left);
+        let parts = |count: u64| u32::try_from(count).ok().map(f64::from);
+        Some(eta.mul_f64(parts(to_send)? / parts(pulse.left).filter(|left| *left > 0.0)?))
     }
 
     /// `300/2000 done, 298 ok, 1 failed, 1 unknown`.
@@ -89,15 +102,19 @@ impl Meter {
         format!("{}/{total} done, {ok} ok, {failed} failed, {unknown} unknown{pending}{skipped}", self.done())
     }
 
-    /// The counts, then the rate and the time left as far as they are known.
+    /// `, 5m 40s left`, as far as it is known.
+    pub(super) fn time_left(&self, now: Stamp, pulse: &Pulse) -> String {
+        self.left(self.rate(now), pulse).map(|left| format!(", {} left", span(left))).unwrap_or_default()
+    }
+
+    /// The counts, then the time left and the rate as far as they are known: a line may be cut at its end.
     pub(super) fn line(&self, now: Stamp, pulse: &Pulse) -> String {
-        let rate = self.rate(now);
-        let speed = rate.map(|rate| format!(", {rate:.1}/s")).unwrap_or_default();
-        let left = self.left(rate, pulse).map(|left| format!(", {} left", span(left))).unwrap_or_default();
+        let speed = self.rate(now).map(|rate| format!(", {rate:.1}/s")).unwrap_or_default();
+        let left = self.time_left(now, pulse);
         let wait = pulse.next_in.filter(|wait| wait.as_secs() > 0 && pulse.left > 0 && pulse.pause_left.is_none());
         let wait = wait.map(|wait| format!(", the quota opens in {}", span(wait))).unwrap_or_default();
         let reading = if pulse.reading > 0 { format!(", {} being read back", pulse.reading) } else { String::new() };
-        format!("{}{reading}{speed}{left}{wait}", self.counts())
+        format!("{}{left}{speed}{reading}{wait}", self.counts())
     }
 }
 
@@ -138,10 +155,22 @@ mod tests {
             meter.take(&event(tenth * 200, Status::Revoked));
         }
         meter.take(&event(60_000, Status::Refused));
-        let line = "301/2000 done, 300 ok, 1 failed, 0 unknown, 5.0/s, 5m 39s left";
+        let line = "301/2000 done, 300 ok, 1 failed, 0 unknown, 5m 39s left, 5.0/s";
         assert_eq!(meter.line(Stamp(60_000), &Pulse::default()), line);
-        let pulse = Pulse { eta: Some(Duration::from_hours(1)), ..Pulse::default() };
-        assert!(meter.line(Stamp(60_000), &pulse).ends_with("1h 00m left"), "the quota knows better than the rate");
+        let pulse = Pulse { left: 1699, eta: Some(Duration::from_hours(1)), ..Pulse::default() };
+        assert!(meter.line(Stamp(60_000), &pulse).contains(", 1h 00m left, "), "the quota knows better than the rate");
+        let pulse = Pulse { left: 1699, eta: Some(Duration::ZERO), ..Pulse::default() };
+        assert!(!meter.line(Stamp(60_000), &pulse).contains("left"), "all goes at once");
+    }
+
+    #[test]
+    fn what_is_settled_already_takes_no_time() {
+        let mut meter = Meter::new(400);
+        for second in 0..100 {
+            meter.take(&event(second * 1000, Status::AlreadyInactive));
+        }
+        let pulse = Pulse { left: 200, reading: 200, eta: Some(Duration::from_secs(40)), ..Pulse::default() };
+        assert!(meter.line(Stamp(100_000), &pulse).contains(", 20s left, "));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod columns;
 mod draft;
 mod files;
+mod forecast;
 mod lines;
 mod meter;
 mod plain;
@@ -19,6 +20,7 @@ mod sample;
 
 pub use draft::{ReportError, prepare};
 pub use files::{ReportWriter, Style};
+pub use forecast::forecast_text;
 pub use plain::plain;
 pub use tally::{Cause, Counts, Tally};
 pub use text::{headline, summary_text};

@@ -1,6 +1,8 @@
 //! Tests: a run with two lists and two tenants, to be reported on.
 
-use crate::model::{Disposition, Kind, Phase, Place, Progress, Row, RunHeader, RunState, SourceRow, Stamp, Status, TenantRow};
+use crate::model::{
+    Disposition, Kind, Phase, Place, Progress, Row, RunHeader, RunState, SourceRow, Spent, Stamp, Status, TenantRow,
+};
 
 /// 2026-11-22T04:14:53.007Z.
 pub(super) const START: i64 = 1_795_320_893_007;
@@ -33,6 +35,7 @@ pub(super) fn header() -> RunHeader {
         tenants: tenants(),
         stopped_by: None,
         tenant_stops: Vec::new(),
+        spent: Spent::default(),
         pending: 0,
         exit_code: Some(7),
         head: "c0ffee".into(),

@@ -1,8 +1,10 @@
 //! `summary.json`: the run in one object, for scripts.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use crate::model::RunHeader;
+use crate::model::{Doing, RunHeader};
 
 use super::tally::{Counts, Tally};
 
@@ -26,6 +28,7 @@ pub(super) struct Summary<'a> {
     requests: u64,
     throttled: u64,
     retries: u64,
+    time: BTreeMap<Doing, f64>,
     stopped_by: Option<&'static str>,
     exit_code: u8,
     ledger_head: &'a str,
@@ -66,10 +69,30 @@ impl<'a> Summary<'a> {
             requests: tally.requests(),
             throttled: tally.throttled(),
             retries: tally.retries(),
+            time: header.spent.parts().map(|(doing, time)| (doing, time.as_secs_f64())).collect(),
             stopped_by: stopped_by.or_else(|| header.tenant_stops.first().map(|stop| stop.cause.name())),
             exit_code,
             ledger_head: &header.head,
             ledger_rows: header.events,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::sample::header;
+    use super::*;
+
+    #[test]
+    fn every_part_of_the_time_is_there_in_seconds() {
+        let mut header = header();
+        header.spent.add(Doing::Quota, Duration::from_millis(380_250));
+        let summary = serde_json::to_value(Summary::of(&header, &Tally::new(), 0)).unwrap();
+        let time = serde_json::json!({
+            "reading": 0.0, "sending": 0.0, "quota": 380.25, "paused": 0.0, "settling": 0.0, "verifying": 0.0
+        });
+        assert_eq!((&summary["time"], &summary["schema"]), (&time, &1.into()));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::model::{Class, RunHeader, RunState, Status};
+use crate::model::{Class, Doing, RunHeader, RunState, Spent, Status};
 
 use super::plain::{cut, grouped, plain, span, typed, wrapped};
 use super::tally::{Cause, Tally};
@@ -12,6 +12,8 @@ use super::tally::{Cause, Tally};
 const CAUSES_SHOWN: usize = 12;
 /// Characters of a message: a line of 80 with its indentation.
 const MESSAGE_CHARS: usize = 68;
+/// Characters of a line after its label.
+const TIME_CHARS: usize = 70;
 /// Lines of a message: enough for the permissions that a 403 names.
 const MESSAGE_LINES: usize = 4;
 /// Characters of a name before the layout would break.
@@ -34,9 +36,41 @@ pub fn summary_text(header: &RunHeader, tally: &Tally, dir: &Path) -> String {
         let (throttled, retries) = (grouped(tally.throttled()), grouped(tally.retries()));
         lines.push(format!("requests  {}, of them {throttled} throttled and {retries} repeated", grouped(tally.requests())));
     }
+    if let Some(time) = time(&header.spent) {
+        let mut parts = wrapped(&time, TIME_CHARS, MESSAGE_LINES).into_iter();
+        lines.extend(parts.next().map(|first| format!("time      {first}")));
+        lines.extend(parts.map(|more| format!("{:>10}{more}", "")));
+    }
     lines.push(format!("report    {}", typed(&dir.join("report.csv"))));
     lines.extend(next(header, tally, dir).into_iter().map(|(label, command)| format!("{label:<8}  {command}")));
     lines.join("\n") + "\n"
+}
+
+/// `6m 41s: 12s sending, 6m 20s waiting for quota, 9s verifying`; nothing if there is no second to speak of.
+///
+/// Each part ends at a whole second of the run, so that the parts add up to the whole.
+fn time(spent: &Spent) -> Option<String> {
+    let whole = |time: Duration| Duration::from_secs(time.as_secs());
+    let mut until = Duration::ZERO;
+    let parts = spent.parts().filter_map(|(doing, time)| {
+        let before = whole(until);
+        until += time;
+        let shown = whole(until).saturating_sub(before);
+        (!shown.is_zero()).then(|| format!("{} {}", span(shown), what(doing)))
+    });
+    let parts: Vec<String> = parts.collect();
+    (!parts.is_empty()).then(|| format!("{}: {}", span(whole(spent.total())), parts.join(", ")))
+}
+
+const fn what(doing: Doing) -> &'static str {
+    match doing {
+        Doing::Reading => "reading first",
+        Doing::Sending => "sending",
+        Doing::Quota => "waiting for quota",
+        Doing::Paused => "paused by the service",
+        Doing::Settling => "settling",
+        Doing::Verifying => "verifying",
+    }
 }
 
 /// What became of the run, in one line.
@@ -262,6 +296,28 @@ mod tests {
         let text = text(&header(), &rows);
         assert!(text.contains("next      bulk-revoke verify 20261122-0414-ab12"), "{text}");
         assert!(text.ends_with("once the causes are mended: bulk-revoke run reports/ab12/failed.csv --only refused\n"), "{text}");
+    }
+
+    #[test]
+    fn where_the_time_went_is_told_in_parts_that_add_up() {
+        let told = |millis: &[(Doing, u64)]| {
+            let mut spent = Spent::default();
+            for (doing, millis) in millis {
+                spent.add(*doing, Duration::from_millis(*millis));
+            }
+            time(&spent)
+        };
+        assert_eq!(told(&[(Doing::Sending, 999)]), None);
+        let parts = [(Doing::Reading, 400), (Doing::Sending, 12_400), (Doing::Quota, 380_400), (Doing::Verifying, 8_400)];
+        assert_eq!(told(&parts).unwrap(), "6m 41s: 12s sending, 6m 21s waiting for quota, 8s verifying");
+        let mut header = header();
+        for doing in Doing::ALL {
+            header.spent.add(doing, Duration::from_mins(12));
+        }
+        assert!(text(&header, &revoked(1)).contains(
+            "\ntime      1h 12m: 12m 00s reading first, 12m 00s sending, 12m 00s waiting for\n          \
+             quota, 12m 00s paused by the service, 12m 00s settling, 12m 00s\n          verifying\nreport"
+        ));
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn message(at: Stamp, meter: &Meter, pulse: &Pulse) -> String {
         Some(left) => {
             let until = Stamp(at.0.saturating_add(i64::try_from(left.as_millis()).unwrap_or(i64::MAX)));
             let why = if pulse.unreachable { "the service cannot be reached, again at" } else { "paused by the service until" };
-            format!("{}, {why} {}", meter.counts(), time_of_day(until))
+            format!("{}, {why} {}{}", meter.counts(), time_of_day(until), meter.time_left(at, pulse))
         }
         None => meter.line(at, pulse),
     }
@@ -153,7 +153,7 @@ mod tests {
         let bar = bar.clone();
         assert_eq!((bar.position(), bar.length()), (1, Some(2)));
         assert_eq!(bar.message(), "1/2 done, 0 ok, 0 failed, 0 unknown, 1 pending, paused by the service until 04:15:05Z");
-        watch.observe(&[Event { what: What::Ended { stopped_by: None }, ..settled() }], &Pulse::default());
+        watch.observe(&[Event { what: What::Ended { stopped_by: None, spent: Box::default() }, ..settled() }], &Pulse::default());
         assert!(bar.is_finished());
     }
 

@@ -139,7 +139,7 @@ fn a_tail_that_was_cut_off_shows_against_the_head() {
 fn a_changed_plan_is_found() {
     let (home, head) = done();
     let changes = [
-        format!("UPDATE items SET id = '{}' WHERE no = 2", id(9)),
+        format!("UPDATE items SET id = unhex('{}', '-') WHERE no = 2", id(9)),
         "UPDATE items SET cells = replace(cells, 'vppToken', 'vpp') WHERE no = 1".to_owned(),
         "DELETE FROM items WHERE no = 3".to_owned(),
         "UPDATE runs SET operator = 'somebody else'".to_owned(),

@@ -21,5 +21,6 @@ mod signals;
 mod simulate;
 mod tenants;
 mod tidy;
+mod time;
 mod verify;
 mod wire;

@@ -4,7 +4,8 @@ use std::fs::File;
 
 use bulk_revoke::input::{Format, List};
 use bulk_revoke::model::{
-    Disposition, Kind, ObjectId, Phase, Place, Progress, Row, RunHeader, RunState, SourceRow, Stamp, Status, TenantId, TenantRow,
+    Disposition, Kind, ObjectId, Phase, Place, Progress, Row, RunHeader, RunState, SourceRow, Spent, Stamp, Status, TenantId,
+    TenantRow,
 };
 use bulk_revoke::report::{ReportWriter, Style};
 use proptest::prelude::*;
@@ -28,6 +29,7 @@ fn header(columns: Vec<String>) -> RunHeader {
         tenants: vec![TenantRow { id: TenantId(Uuid::nil()), label: "contoso".into(), app: String::new() }],
         stopped_by: None,
         tenant_stops: Vec::new(),
+        spent: Spent::default(),
         pending: 0,
         exit_code: None,
         head: String::new(),

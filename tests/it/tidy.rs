@@ -80,8 +80,13 @@ const EFFECTS: &[Effect] = &[
         places: &[("auth/base_url.rs", "is an address loopback"), ("sim/server.rs", "listens on loopback")],
     },
     Effect {
-        shows: &["thread::spawn", "thread::Builder"],
-        places: &[("ledger/journal.rs", "the one writer"), ("cli/consent.rs", "waits for the answer, which a signal must not")],
+        shows: &["thread::spawn", "thread::Builder", "thread::scope"],
+        places: &[
+            ("ledger/journal.rs", "the one writer"),
+            ("cli/consent.rs", "waits for the answer, which a signal must not"),
+            ("cli/lists.rs", "rows are read while others are planned"),
+            ("cli/pastime.rs", "rows are read while others are written"),
+        ],
     },
     Effect {
         shows: &["Mutex", "RwLock"],

@@ -82,7 +82,7 @@ async fn what_the_last_page_of_a_list_showed_was_not_seen_when_the_first_was_ask
     let world = World::of((0..300).map(object).collect());
     let mut rig = world.rig();
     (rig.page, rig.policy.verify, rig.policy.concurrency) = (Some(10), false, 400.try_into().unwrap());
-    rig.policy.quota = Some(Quota { count: 300.try_into().unwrap(), per: Duration::from_secs(20) });
+    rig.policy.quota = Some(Quota { count: 30_000.try_into().unwrap(), per: Duration::from_secs(20) });
     let played = world.play(rig).await;
     played.keeps_the_rules(Rig::of(0).policy.settle);
     assert_eq!((played.outcome.count(Status::Accepted), played.outcome.count(Status::Revoked)), (280, 20));

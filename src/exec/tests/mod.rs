@@ -2,12 +2,16 @@
 
 mod doubt;
 mod durable;
+mod expiring;
 mod pacing;
 mod pinning;
+mod quota;
 mod reading;
 mod resuming;
 mod rig;
 mod settling;
+mod spending;
 mod stopping;
 mod surveying;
+mod tenants;
 mod world;

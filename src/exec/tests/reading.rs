@@ -255,17 +255,18 @@ async fn a_tenant_that_only_says_later_is_stopped_although_its_objects_can_be_re
 #[test]
 fn a_lane_that_is_full_of_what_is_read_back_makes_room_when_its_time_is_over() {
     let rig = Rig::of(1);
-    let (item, of) = (rig.items[0], |items| Lane { tenant: rig.items[0].tenant, service: Service::Android, items });
+    let (item, of) =
+        (rig.items[0], |items| Lane { tenant: rig.items[0].tenant, service: Service::Android, after: ItemNo(0), items });
     let mut scheduler = Scheduler::new(Policy { verify: true, ..rig.policy }, &[of(50_000)]);
     let mut came = 0;
     while let Some((lane, _, ItemNo(after))) = scheduler.hungry(64) {
         let confirming = Progress { phase: Phase::Confirming, ..Progress::default() };
         let work = |no| Work { item: Item { no: ItemNo(no), ..item }, progress: confirming.clone() };
-        scheduler.fill(lane, (after + 1..=after + 1_000).map(work).collect(), Moment::ZERO, Stamp(0)).unwrap();
+        scheduler.fill(lane, (after + 1..=after + 1_000).map(work).collect(), Moment::ZERO);
         came += 1_000;
     }
     assert!((1_000..50_000).contains(&came), "not all of a long list is held at once: {came}");
-    assert_eq!(scheduler.expire(Duration::from_secs(119), Stamp(0)).unwrap().len(), 0);
-    assert_eq!(scheduler.expire(Duration::from_mins(2), Stamp(0)).unwrap().len(), came);
+    assert_eq!(scheduler.expire(0, Duration::from_secs(119), Stamp(0)).unwrap().len(), 0);
+    assert_eq!(scheduler.expire(0, Duration::from_mins(2), Stamp(0)).unwrap().len(), came);
     assert!(scheduler.hungry(64).is_some());
 }

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::durable::Durable;
 use crate::clock::{Clock, Moment};
 use crate::exec::{
-    Answer, Ended, Goal, Journal, JournalError, NextPage, NoToken, Observer, Order, Page, PerService, Policy, Pulse, Quota,
-    Reading, Run, Sight, Stop, Transport, Verdict, run,
+    Answer, Counted, Ended, Goal, Journal, JournalError, NextPage, NoToken, Observer, Order, Page, PerService, Policy, Pulse,
+    Quota, Reading, Run, Sight, Stop, Transport, Verdict, run,
 };
 use crate::model::{
     Bounds, Event, Item, ItemNo, Kind, Lane, ObjectId, Progress, Reached, Service, Snapshot, Status, TenantId, VppOptions, What,
@@ -136,8 +136,7 @@ struct Memory {
 
 impl Journal for Memory {
     async fn commit(&mut self, events: Arc<Vec<Event>>) -> Result<(), JournalError> {
-        // As long as a disk takes, so that answers come in while it is busy.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(COMMIT).await;
         self.commits_left = self.commits_left.checked_sub(1).ok_or_else(|| JournalError("disk full".to_owned()))?;
         for event in events.iter() {
             if let What::Intent { client_request_id } = event.what {
@@ -151,6 +150,11 @@ impl Journal for Memory {
         }
         self.events.extend(events.iter().cloned());
         Ok(())
+    }
+
+    async fn find(&mut self, lane: Lane, kind: Kind, ids: Vec<ObjectId>) -> Result<Vec<Work>, JournalError> {
+        let is_asked = |item: &&Item| item.tenant == lane.tenant && item.kind == kind && ids.contains(&item.id);
+        Ok(self.items.iter().filter(is_asked).map(|&item| self.work(item)).collect())
     }
 
     async fn page(&mut self, lane: Lane, after: ItemNo, limit: usize) -> Result<Vec<Work>, JournalError> {
@@ -190,6 +194,8 @@ pub(super) struct Rig {
     pub(super) lists: Lists,
     /// What an earlier session learned of the lists.
     pub(super) known: Vec<(TenantId, Kind, Option<usize>)>,
+    /// What earlier sessions sent a short while ago.
+    pub(super) counted: Vec<Counted>,
     /// What earlier sessions left in the journal.
     pub(super) past: Vec<Event>,
     /// What the clock shows when the session begins.
@@ -239,6 +245,7 @@ impl Rig {
             page: None,
             lists: Box::new(|_| None),
             known: Vec::new(),
+            counted: Vec::new(),
             past: Vec::new(),
             begins: Moment::ZERO,
         };
@@ -260,13 +267,13 @@ impl Rig {
         }
     }
 
-    fn lanes(&self) -> Vec<Lane> {
+    pub(super) fn lanes(&self) -> Vec<Lane> {
         let mut lanes: Vec<Lane> = Vec::new();
         for item in &self.items {
             let (tenant, service): (TenantId, Service) = (item.tenant, item.kind.facts().service);
             match lanes.iter_mut().find(|lane| lane.tenant == tenant && lane.service == service) {
                 Some(lane) => lane.items += 1,
-                None => lanes.push(Lane { tenant, service, items: 1 }),
+                None => lanes.push(Lane { tenant, service, after: ItemNo(0), items: 1 }),
             }
         }
         lanes
@@ -317,6 +324,7 @@ impl Rig {
             policy: self.policy,
             lanes: &lanes,
             lists: &self.known,
+            counted: &self.counted,
             transport: Arc::new(transport),
             journal: &mut journal,
             observer: &mut observer,
@@ -364,6 +372,9 @@ impl Outcome {
         (0..times.len()).map(|i| times[i..].iter().take_while(|&&at| at < times[i] + span).count()).max().unwrap_or(0)
     }
 }
+
+/// As long as a disk takes, so that answers come in while it is busy.
+pub(super) const COMMIT: Duration = Duration::from_millis(1);
 
 pub(super) const LATENCY: Duration = Duration::from_millis(150);
 

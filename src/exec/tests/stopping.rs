@@ -84,6 +84,7 @@ async fn without_a_durable_intent_nothing_is_sent_and_nothing_is_shown() {
 async fn when_the_ledger_fails_what_is_in_flight_finishes_and_is_told() {
     let mut rig = Rig::of(50);
     rig.commits = 1;
+    rig.policy.quota = None;
     let outcome = rig.run(|_, _| (LATENCY, yes())).await;
     assert_eq!(outcome.ended.stopped_by, Some(StoppedBy::Ledger));
     assert_eq!(outcome.seen.len(), 16);

@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
-use super::rig::Rig;
+use uuid::Uuid;
+
+use super::rig::{Lists, Rig};
 use super::world::{Object, Played, Shape, World, time};
 use crate::clock::Moment;
-use crate::exec::{Goal, Listed, NextPage, Page, Sight};
-use crate::model::{AfterLook, Event, ItemNo, Kind, Phase, Service, Stamp, Status, What};
+use crate::exec::schedule::Scheduler;
+use crate::exec::taken::Exchange;
+use crate::exec::ticket::Next;
+use crate::exec::{Goal, Listed, NextPage, Page, Policy, Reading, Sight};
+use crate::model::{
+    AfterLook, Event, Expiry, Item, ItemNo, Kind, Lane, ObjectId, Phase, Progress, Seen, Service, Snapshot, Stamp, Status, What,
+    Work,
+};
 
 /// So many of each kind.
 fn calm(counts: [usize; 3]) -> World {
@@ -23,10 +31,10 @@ async fn survey(world: World, shape: impl FnOnce(&mut Rig)) -> Played {
     played
 }
 
-type Lists = Vec<(Kind, Listed)>;
+type Known = Vec<(Kind, Listed)>;
 
 /// How many are to be sent, by service, and what was learned of the lists.
-fn found(played: &Played) -> (Vec<(Service, u64)>, Lists) {
+fn found(played: &Played) -> (Vec<(Service, u64)>, Known) {
     let surveyed = &played.outcome.ended.surveyed;
     let of = |service| surveyed.iter().filter(move |found| found.kind.facts().service == service);
     let lanes = Service::ALL.into_iter().filter(|service| of(*service).next().is_some());
@@ -74,7 +82,8 @@ fn busy() -> Sight<Page> {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_fails_is_asked_for_four_times() {
-    for (failures, reads) in [(3, 0), (4, 30)] {
+    // Of the first page is known what it showed.
+    for (failures, reads) in [(3, 0), (4, 20)] {
         let clouds = move |nth| (2..2 + failures).contains(&nth).then(busy);
         let played = survey(calm([0, 30, 0]), |rig| (rig.page, rig.lists) = (Some(10), Box::new(clouds))).await;
         assert_eq!(played.outcome.looked.len(), reads, "{failures}");
@@ -95,6 +104,15 @@ async fn a_page_that_names_itself_as_the_next_ends_the_list() {
     let round = |_| Some(Sight::Shown(Page { objects: Vec::new(), next: Some(NextPage("again".to_owned())) }));
     let played = survey(calm([0, 30, 0]), |rig| rig.lists = Box::new(round)).await;
     assert_eq!((played.outcome.pages.len(), played.outcome.looked.len()), (2, 30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_name_each_other_in_a_circle_end_the_list() {
+    let names = |nth: u32| if nth.is_multiple_of(2) { "even" } else { "odd" };
+    let round = move |nth: u32| Some(Sight::Shown(page([nth.into()], Some(names(nth)))));
+    let played = survey(calm([0, 30, 0]), |rig| rig.lists = Box::new(round)).await;
+    assert_eq!((played.outcome.pages.len(), played.outcome.looked.len()), (4, 26));
+    assert_eq!(found(&played).1, [(Kind::AndroidDeviceOwner, Listed::Unreadable)]);
 }
 
 /// Three objects for which nothing is to be sent, and two for which something is.
@@ -143,4 +161,95 @@ async fn what_is_settled_already_is_left_alone_on_whatever_page_it_lies() {
     };
     let played = survey(calm([0, 0, 300]), |rig| rig.past = vec![skipped(3), skipped(290)]).await;
     assert_eq!((played.outcome.count(Status::Skipped), found(&played).0[0].1), (2, 298));
+}
+
+/// A page as a service would show it that has other objects as well.
+fn page(ids: impl IntoIterator<Item = u128>, next: Option<&str>) -> Page {
+    let seen = Seen::Android { expiry: Expiry::At(time(Duration::from_hours(720))), created: None };
+    let snapshot = Snapshot { date: Some(time(Duration::ZERO)), name: Some("listed".to_owned()), seen };
+    let object = |id| (ObjectId(Uuid::from_u128(id)), snapshot.clone());
+    Page { objects: ids.into_iter().map(object).collect(), next: next.map(|next| NextPage(next.to_owned())) }
+}
+
+/// Pages in their order; the last one ends the list.
+fn pages(all: &'static [&'static [u128]]) -> Lists {
+    Box::new(move |nth| {
+        let next = (nth as usize) < all.len();
+        Some(Sight::Shown(page(all[nth as usize - 1].iter().copied(), next.then_some(["a", "b"][nth as usize % 2]))))
+    })
+}
+
+/// How often each item's object was judged.
+fn judged(played: &Played) -> Vec<usize> {
+    let events = |no| played.outcome.events.iter().filter(move |event| event.item == Some(ItemNo(no))).count();
+    (1..=i64::try_from(played.outcome.progress.len()).unwrap()).map(events).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_on_two_pages_is_judged_once_and_counts_once_if_they_are_neighbours() {
+    let played = survey(calm([4, 0, 0]), |rig| rig.lists = pages(&[&[1, 2], &[2, 3, 2], &[1, 4]])).await;
+    assert_eq!((judged(&played), played.outcome.looked.len()), (vec![1; 4], 0));
+    let list = (Kind::AndroidForWork, Listed::Read { pages: 3, objects: 5 });
+    assert_eq!(found(&played), (vec![(Service::Android, 4)], vec![list]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_that_are_not_in_the_run_are_counted_and_nothing_else() {
+    let played = survey(calm([2, 0, 0]), |rig| rig.lists = pages(&[&[77, 78, 1], &[79, 80], &[81, 2]])).await;
+    assert_eq!((judged(&played), played.outcome.looked.len()), (vec![1; 2], 0));
+    let list = (Kind::AndroidForWork, Listed::Read { pages: 3, objects: 7 });
+    assert_eq!(found(&played), (vec![(Service::Android, 2)], vec![list]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_list_that_breaks_off_what_came_counts_and_the_rest_is_read_by_id() {
+    for (kind, counts, listed) in [(Kind::AndroidDeviceOwner, [0, 700, 0], 300), (Kind::VppToken, [0, 0, 350], 300)] {
+        let refused = |nth| (nth == 4).then(|| Sight::Refused { reason: "no more".to_owned() });
+        let played = survey(calm(counts), |rig| rig.lists = Box::new(refused)).await;
+        let read: Vec<i64> = played.outcome.looked.iter().map(|read| read.item.no.0).collect();
+        assert!(read.iter().all(|no| *no > listed), "{read:?}");
+        assert!(judged(&played).iter().all(|times| *times == 1));
+        let all = counts.iter().sum::<usize>() as u64;
+        assert_eq!(found(&played), (vec![(kind.facts().service, all)], vec![(kind, Listed::Unreadable)]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_comes_late_has_its_list_read_when_its_turn_comes() {
+    // More of the first kind than the ledger hands out at once.
+    let played = survey(calm([600, 300, 0]), |_| ()).await;
+    assert_eq!((played.outcome.looked.len(), played.outcome.pages.len()), (0, 9));
+    assert_eq!((judged(&played), found(&played).0), (vec![1; 900], vec![(Service::Android, 900)]));
+}
+
+/// What a scheduler holds, by the length of all that can be told of it.
+fn weight(scheduler: &Scheduler) -> usize {
+    format!("{scheduler:?}").len()
+}
+
+#[test]
+fn a_survey_holds_no_more_after_fifty_pages_than_after_two() {
+    let rig = Rig::of(10_000);
+    let lane = Lane { tenant: rig.items[0].tenant, service: Service::Android, after: ItemNo(0), items: 10_000 };
+    let mut scheduler = Scheduler::new(Policy { goal: Goal::Survey, ..rig.policy }, &[lane]);
+    let work = |item: &Item| Work { item: *item, progress: Progress::default() };
+    scheduler.fill(0, rig.items[..256].iter().map(work).collect(), Moment::ZERO);
+    let mut weights = Vec::new();
+    for nth in 1..=50_u64 {
+        assert!(scheduler.hungry(64).is_none(), "its list comes first");
+        let now = Moment::from_secs(nth);
+        let next = scheduler.next(now, |_| true);
+        let ticket = if let Next::List(ticket) = next { Some(ticket) } else { None }.expect("the next page is asked for");
+        let ids = u128::from(nth - 1) * 100 + 1..=u128::from(nth) * 100;
+        let reading = Reading { sight: Sight::Shown(page(ids, (nth < 50).then(|| nth.to_string()).as_deref())), token: Some(1) };
+        let exchange = Exchange { answer: reading, began: now, ended: now, sent_at: Stamp(0) };
+        assert!(scheduler.listed(&ticket, exchange, Stamp(0)).unwrap().is_empty());
+        let arrived = scheduler.arrived().unwrap();
+        let of_run = rig.items.iter().filter(|item| arrived.objects.contains_key(&item.id)).map(work).collect();
+        assert_eq!(scheduler.judge(&arrived, of_run, Stamp(0)).unwrap().len(), 100);
+        weights.push(weight(&scheduler));
+    }
+    let most = weights[1..].iter().max().unwrap();
+    assert!(*most < weights[1] + 2_000, "{weights:?}");
+    assert!(scheduler.hungry(64).is_some());
 }

@@ -11,7 +11,7 @@ fn told(directory: &std::path::Path) -> (Ledger, RunNo, RunNo) {
     let run = planned(&mut ledger, "a").no;
     let ledger = write(ledger, run, &[intent(ItemNo(5)), accepted(ItemNo(5)), intent(ItemNo(6))]);
     let ledger = write(ledger, other, &[intent(ItemNo(1))]);
-    let over = Event { item: None, at: Stamp(9), what: What::Ended { stopped_by: None } };
+    let over = Event { item: None, at: Stamp(9), what: What::Ended { stopped_by: None, spent: Box::default() } };
     (write(ledger, run, &[accepted(ItemNo(6)), over]), run, other)
 }
 
@@ -81,7 +81,7 @@ fn every_column_of_the_plan_is_covered() {
         "source = 1",
         "line = 9",
         "tenant = NULL",
-        "kind = 'vppToken'",
+        "kind = 2",
         "id = NULL",
         "options = 2",
         "lane = NULL",

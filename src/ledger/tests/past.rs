@@ -1,6 +1,9 @@
 //! What earlier runs left undone, and what they did to an object.
 
 use super::rig::{TENANT, accepted, commit, intent, new_run, planned, row, write};
+use crate::ledger::past::TOKEN_ELSEWHERE;
+use crate::ledger::plan::kind_number;
+use crate::ledger::replay::ROW;
 use crate::ledger::{Ledger, NewRun, Planned, RunNo};
 use crate::model::{
     AfterLook, Disposition, Event, ItemNo, Kind, Look, Outcome, Phase, RunState, SourceRow, Stamp, Status, StopCause, StoppedBy,
@@ -53,7 +56,7 @@ fn what_stopped_a_run_stops_it_no_longer_once_it_is_taken_up() {
     let run = planned(&mut ledger, "a").no;
     let event = |what| Event { item: None, at: Stamp(3), what };
     let stop = TenantStop { tenant: TENANT, service: None, cause: StopCause::SignIn, message: "no".to_owned() };
-    let ended = event(What::Ended { stopped_by: Some(StoppedBy::Deadline) });
+    let ended = event(What::Ended { stopped_by: Some(StoppedBy::Deadline), spent: Box::default() });
     let ledger = write(ledger, run, &[event(What::TenantStopped(stop.clone())), ended]);
     let header = ledger.run(run).unwrap();
     assert_eq!((header.tenant_stops, header.stopped_by), (vec![stop], Some(StoppedBy::Deadline)));
@@ -98,6 +101,17 @@ fn with_token(ledger: &mut Ledger, run: &str, tenants: &[TenantId]) -> (Planned,
 fn settled(item: ItemNo, status: Status) -> Event {
     let then = AfterLook::Settled(Outcome::new(status, ""));
     Event { item: Some(item), at: Stamp(9_000), what: What::Looked(Box::new(Look { reading: None, then })) }
+}
+
+#[test]
+fn tokens_of_earlier_runs_are_found_through_their_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(directory.path()).unwrap();
+    with_token(&mut ledger, "a", &[TENANT]);
+    let query = format!("EXPLAIN QUERY PLAN {ROW} WHERE {TOKEN_ELSEWHERE} ORDER BY no");
+    let plan: String = ledger.db.query_row(&query, ([0_u8; 16], 1), |row| row.get(3)).unwrap();
+    assert!(plan.contains("items_of_token"), "{plan}");
+    assert_eq!(Kind::ALL.map(kind_number), [0, 1, 2], "written into every ledger");
 }
 
 #[test]

@@ -100,7 +100,8 @@ async fn how_a_run_ended_is_remembered() {
     let planned = planned(&mut ledger, "a");
     assert!(ledger.find(None).is_err(), "a run that sent nothing is never the latest");
     let mut journal = ledger.journal(planned.no, vec![TENANT]).unwrap();
-    let over = Event { item: None, at: Stamp(3), what: What::Ended { stopped_by: Some(StoppedBy::Deadline) } };
+    let over =
+        Event { item: None, at: Stamp(3), what: What::Ended { stopped_by: Some(StoppedBy::Deadline), spent: Box::default() } };
     journal.commit(Arc::new(vec![over])).await.unwrap();
     let ledger = journal.close().unwrap();
     ledger.end_run(planned.no, RunState::Ended, Stamp(4), 3).unwrap();
