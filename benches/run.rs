@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulk_revoke::clock::Clock;
-use bulk_revoke::exec::{self, Goal, PerService, Policy, Quota, Stop, Transport, concerns};
+use bulk_revoke::exec::{self, Goal, Justification, PerService, Policy, Quota, Scope, Stop, Transport, concerns};
 use bulk_revoke::graph::Graph;
 use bulk_revoke::input::{Format, List, Options};
 use bulk_revoke::ledger::{Ledger, NewRun, PlanWriter, Planned, RunNo};
@@ -77,6 +77,7 @@ impl Run {
             lanes: &lanes,
             lists: &[],
             counted: &[],
+            asks_why: &[],
             transport,
             journal: &mut journal,
             observer: &mut watch,
@@ -151,6 +152,9 @@ fn new_run(clock: Clock) -> NewRun {
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         operator: "bench".to_owned(),
         ticket: None,
+        justification: None,
+        sealed: None,
+        reissued: false,
         root: "http://127.0.0.1".to_owned(),
         authority: "http://127.0.0.1".to_owned(),
     }
@@ -166,6 +170,8 @@ pub(super) fn policy(concurrency: usize, quota: Option<Quota>) -> Outcome<Policy
         max_pause: Duration::from_mins(1),
         deadline: None,
         max_fail: Bounds::default(),
+        scope: Scope::All,
+        justification: Justification::None,
         goal: Goal::Revoke,
         settle: PerService { android: Duration::ZERO, vpp: Duration::ZERO },
         verify: false,

@@ -68,6 +68,7 @@ impl Access {
             client_id: Uuid::from_u128(1).to_string(),
             credential: Credential::ClientSecret("simulated".into()),
             allow_opaque: false,
+            expect_domain: None,
         };
         let tokens = Tokens::new(client.clone(), Authority::new(url)?, root.scope(), vec![sign_in]);
         Ok(Self { root, client, tokens: Arc::new(tokens) })

@@ -106,6 +106,7 @@ pub(super) fn sign_in(secret: &str) -> SignIn {
         client_id: "the-app".to_owned(),
         credential: Credential::ClientSecret(secret.into()),
         allow_opaque: false,
+        expect_domain: None,
     }
 }
 

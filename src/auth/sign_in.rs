@@ -19,6 +19,8 @@ pub struct SignIn {
     pub credential: Credential,
     /// Whether a token that does not show its tenant is accepted. One that shows another tenant never is.
     pub allow_opaque: bool,
+    /// A domain that must belong to the tenant.
+    pub expect_domain: Option<String>,
 }
 
 /// How an app proves who it is.

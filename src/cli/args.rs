@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::flags::{Certainty, Guards, Limits, QuotaArg, Service, quota_arg};
+use super::flags::{Approval, Certainty, Guards, Limits, QuotaArg, Service, quota_arg};
+use super::list::InventoryArgs;
+use super::past_args::{AuditCommand, HistoryArgs, ReportArgs, RunsArgs};
 use crate::config::Flags;
-use crate::model::{ObjectId, Status};
-use crate::sim::Scenario;
+use crate::model::{Kind, Status};
+use crate::plan::Claim;
+use crate::report::Form;
+use crate::sim::{Decision, Scenario};
 
 /// Revoke Intune enrollment tokens and VPP licences in bulk, and know what really happened.
 #[derive(Debug, Parser)]
@@ -32,10 +36,13 @@ Exit codes:
  13 not recorded     130 interrupted             other: a failure";
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one value per process")]
 pub(super) enum Command {
     /// Read lists, plan, send, and write a report
     Run(RunArgs),
+    /// Show whom a run would hit, and stop before the first write
+    Plan(PlanArgs),
+    /// Export a tenant's objects of a kind as a list that `run` accepts
+    List(InventoryArgs),
     /// Finish a run that was interrupted, stopped, or has items pending
     Resume(ResumeArgs),
     /// Read back what a run left unconfirmed or unknown; sends no revocation
@@ -49,6 +56,8 @@ pub(super) enum Command {
     /// Check the ledger
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Check configuration, places, sign-ins and permissions; sends no revocation
+    Check(CheckArgs),
     /// Serve the embedded Graph on loopback, with the lists' objects in it
     Simulate(SimulateArgs),
 }
@@ -132,11 +141,9 @@ pub(super) struct ListArgs {
     pub(super) only: Option<Vec<Status>>,
 }
 
+/// A job, as far as planning it goes.
 #[derive(Debug, Args)]
-pub(super) struct RunArgs {
-    #[command(flatten)]
-    pub(super) lists: ListArgs,
-
+pub(super) struct JobArgs {
     #[command(flatten)]
     pub(super) place: Place,
 
@@ -144,6 +151,61 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "NAME", env = "BULK_REVOKE_JOB")]
     pub(super) job: Option<String>,
 
+    /// A change number or the like, recorded with the run
+    #[arg(long, value_name = "TEXT", env = "BULK_REVOKE_TICKET")]
+    pub(super) ticket: Option<String>,
+
+    /// Run against the embedded Graph: calm, throttled or stormy. Nothing real is touched
+    #[arg(long, value_name = "SCENARIO", env = "BULK_REVOKE_SIMULATE", num_args = 0..=1, require_equals = true, default_missing_value = "calm")]
+    pub(super) simulate: Option<Scenario>,
+
+    #[command(flatten)]
+    pub(super) lists: ListArgs,
+
+    #[command(flatten)]
+    pub(super) guards: Guards,
+
+    #[command(flatten)]
+    pub(super) limits: Limits,
+
+    #[command(flatten)]
+    pub(super) certainty: Certainty,
+
+    #[command(flatten)]
+    pub(super) approval: Approval,
+
+    #[command(flatten)]
+    pub(super) service: Service,
+}
+
+impl JobArgs {
+    /// The layer of flags.
+    pub(super) fn flags(&self) -> Flags {
+        let run = self.guards.over(self.certainty.over(self.limits.options()));
+        let allow_missing = self.guards.allow_missing;
+        Flags { simulated: self.simulate.is_some(), allow_missing, ..self.service.flags(run) }
+    }
+}
+
+/// What a sealed plan says itself, or must not be made to say.
+const SEALED: [&str; 13] = [
+    "jobs",
+    "kind",
+    "tenant",
+    "only_tenant",
+    "id_column",
+    "skip_invalid",
+    "only",
+    "ticket",
+    "justification",
+    "allow_reissued",
+    "again",
+    "simulate",
+    "go_on",
+];
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
     /// Put the report files directly into DIR
     #[arg(long, value_name = "DIR", env = "BULK_REVOKE_OUT")]
     pub(super) out: Option<PathBuf>,
@@ -156,37 +218,35 @@ pub(super) struct RunArgs {
     #[arg(short, long, env = "BULK_REVOKE_YES", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
     pub(super) yes: bool,
 
-    /// Recorded with the run
-    #[arg(long, value_name = "TEXT", env = "BULK_REVOKE_TICKET")]
-    pub(super) ticket: Option<String>,
-
-    /// Run against the embedded Graph: calm, throttled or stormy. Nothing real is touched
-    #[arg(long, value_name = "SCENARIO", env = "BULK_REVOKE_SIMULATE", num_args = 0..=1, require_equals = true, default_missing_value = "calm")]
-    pub(super) simulate: Option<Scenario>,
-
     /// Resume this job's unfinished run if there is one, else start anew: the form for schedules
     #[arg(long = "continue", env = "BULK_REVOKE_CONTINUE", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new(), conflicts_with_all = ["dry_run", "simulate"])]
     pub(super) go_on: bool,
 
-    #[command(flatten)]
-    pub(super) guards: Guards,
+    /// Send exactly what a sealed plan holds, made by plan --save, instead of lists
+    #[arg(long, value_name = "FILE", env = "BULK_REVOKE_PLAN", conflicts_with_all = SEALED)]
+    pub(super) plan: Option<PathBuf>,
+
+    /// The plan must have this fingerprint, short or full. Without it only accidents are noticed: whoever can change the
+    /// file can also compute its fingerprint anew
+    #[arg(long, value_name = "F", env = "BULK_REVOKE_FINGERPRINT", requires = "plan")]
+    pub(super) fingerprint: Option<Claim>,
 
     #[command(flatten)]
-    pub(super) limits: Limits,
-
-    #[command(flatten)]
-    pub(super) certainty: Certainty,
-
-    #[command(flatten)]
-    pub(super) service: Service,
+    pub(super) job: JobArgs,
 }
 
-impl RunArgs {
-    /// The layer of flags.
-    pub(super) fn flags(&self) -> Flags {
-        let run = self.guards.over(self.certainty.over(self.limits.options()));
-        Flags { simulated: self.simulate.is_some(), ..self.service.flags(run) }
-    }
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// Seal it into FILE, to be reviewed and carried out by run --plan FILE within 24 hours
+    #[arg(long, value_name = "FILE", env = "BULK_REVOKE_SAVE", conflicts_with_all = ["simulate", "no_preflight"])]
+    pub(super) save: Option<PathBuf>,
+
+    /// How to show it
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+
+    #[command(flatten)]
+    pub(super) job: JobArgs,
 }
 
 /// What takes up a run again.
@@ -213,6 +273,9 @@ pub(super) struct ResumeArgs {
     pub(super) certainty: Certainty,
 
     #[command(flatten)]
+    pub(super) approval: Approval,
+
+    #[command(flatten)]
     pub(super) service: Service,
 }
 
@@ -223,71 +286,25 @@ impl ResumeArgs {
     }
 }
 
-/// Which ledger is asked.
 #[derive(Debug, Args)]
-pub(super) struct Which {
+pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) place: Place,
 
-    /// Look among the simulated runs
-    #[arg(long, action = ArgAction::SetTrue)]
-    pub(super) simulated: bool,
-}
+    /// Only this tenant [default: every tenant of the configuration]
+    #[arg(long, visible_alias = "only-tenant", value_name = "T", env = "BULK_REVOKE_TENANT")]
+    pub(super) tenant: Option<String>,
 
-#[derive(Debug, Args)]
-pub(super) struct ReportArgs {
-    /// The run's id, or its beginning [default: the latest]
-    pub(super) run: Option<String>,
+    /// Only what this kind needs; may be given several times [default: all kinds]
+    #[arg(long = "kind", value_name = "K", env = "BULK_REVOKE_KIND", value_delimiter = ',')]
+    pub(super) kinds: Vec<Kind>,
 
     #[command(flatten)]
-    pub(super) ledger: Which,
-
-    /// Put the report files directly into DIR
-    #[arg(long, value_name = "DIR", env = "BULK_REVOKE_OUT")]
-    pub(super) out: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct RunsArgs {
-    #[command(flatten)]
-    pub(super) ledger: Which,
-
-    /// How to show them
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(super) format: Format,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct HistoryArgs {
-    /// The object's id
-    #[arg(value_name = "ID")]
-    pub(super) id: ObjectId,
-
-    #[command(flatten)]
-    pub(super) ledger: Which,
+    pub(super) service: Service,
 
     /// How to show it
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(super) format: Format,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum AuditCommand {
-    /// Recompute the chain of hashes over a run's plan and events, and name the first row that does not fit
-    Verify(AuditArgs),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct AuditArgs {
-    /// The run's id, or its beginning [default: every run]
-    pub(super) run: Option<String>,
-
-    /// The head that summary.json or the log named, kept elsewhere: it must be in the chain
-    #[arg(long, value_name = "H")]
-    pub(super) head: Option<String>,
-
-    #[command(flatten)]
-    pub(super) ledger: Which,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -295,6 +312,16 @@ pub(super) enum Format {
     Table,
     Csv,
     Json,
+}
+
+impl From<Format> for Form {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Table => Self::Table,
+            Format::Csv => Self::Csv,
+            Format::Json => Self::Json,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -320,6 +347,11 @@ pub(super) struct SimulateArgs {
     /// How many writes are allowed per tenant, app and service; none switches it off [default: the scenario's]
     #[arg(long, value_name = "N/T", value_parser = quota_arg)]
     quota: Option<QuotaArg>,
+
+    /// Let every write wait for a second administrator, who decides a second later: approve, reject, cancel, expire, or
+    /// wait for never
+    #[arg(long, value_name = "DECISION")]
+    pub(super) approval: Option<Decision>,
 }
 
 impl SimulateArgs {

@@ -12,7 +12,7 @@ use super::run::Job;
 use super::survey::{Survey, open};
 use crate::exec::{Listed, Policy, forecast};
 use crate::model::{Lane, Service, TenantId, TenantRow};
-use crate::plan::{Facts, Guards, Share, guard};
+use crate::plan::{Refusal, Share, guard};
 use crate::report::{forecast_text, plain};
 
 /// Tenants that are named one by one before a run; nobody reads more.
@@ -22,20 +22,17 @@ impl Job<'_> {
     /// Says what is about to happen, and whether it may. Dry runs ask the guards and nobody else; simulated ones harm nobody.
     pub(super) fn allow(&self, prepared: &Prepared, survey: &Survey) -> Result<(), Quit> {
         let (context, settings) = (self.session.context, &self.session.settings);
-        let (to_send, protected) = (survey.to_send, prepared.counts.protected);
         let is_simulated = self.args.simulate.is_some();
         let lanes = left(prepared, survey);
-        context.say(&announcement(prepared, survey, &lanes));
-        let mut policy = settings.policy.clone();
-        self.args.certainty.limit(&mut policy);
-        say_how_long(context, &policy, &open(&lanes, &survey.stops), &prepared.subject.tenants);
-        let can_ask = context.can_ask || is_simulated;
-        // What cannot be reached now is sent by `resume` without asking again: it is asked for here.
-        let to_send = to_send + survey.unreached;
-        let facts = Facts { to_send, protected, can_ask, shares: shares(prepared, survey) };
-        let guards = Guards { max_items: settings.max_items, refuse_protected: settings.refuse_protected };
-        guard(&facts, &guards).map_err(|refusal| Quit::new(Exit::Refused, refusal.to_string()).hint("nothing was sent"))?;
-        if is_simulated || self.args.dry_run || self.args.yes || to_send == 0 {
+        if !self.mode.is_shown() {
+            context.say(&announcement(prepared, survey, &lanes));
+            self.how_long(prepared, survey).iter().for_each(|text| context.say(text));
+        }
+        let facts = self.facts(prepared, survey)?;
+        let refused = |refusal: Refusal| Quit::new(Exit::Refused, refusal.to_string()).hint("nothing was sent");
+        guard(&facts, &settings.guards).map_err(refused)?;
+        let to_send = facts.to_send;
+        if is_simulated || self.mode.is_dry() || self.mode.is_sure() || to_send == 0 {
             return Ok(());
         }
         if !context.can_ask {
@@ -43,6 +40,13 @@ impl Job<'_> {
             return Err(Quit::new(Exit::Refused, line).hint("give --yes to send without asking"));
         }
         self.confirm(to_send)
+    }
+
+    /// How long a run would take, as far as that can be known.
+    pub(super) fn how_long(&self, prepared: &Prepared, survey: &Survey) -> Option<String> {
+        let mut policy = self.session.settings.policy.clone();
+        self.args.certainty.limit(&mut policy);
+        how_long(&policy, &open(&left(prepared, survey), &survey.stops), &prepared.subject.tenants)
     }
 
     /// A signal ends the question as well.
@@ -60,9 +64,9 @@ impl Job<'_> {
 }
 
 /// What would be sent of what each tenant has.
-fn shares(prepared: &Prepared, survey: &Survey) -> Vec<Share> {
+pub(super) fn shares(prepared: &Prepared, survey: &Survey) -> Vec<Share> {
     let tenants = &prepared.subject.tenants;
-    if survey.kinds.is_empty() {
+    if survey.kinds.is_empty() && survey.unreached == 0 {
         return vec![Share { of: "the tenant (--no-preflight)".to_owned(), to_send: survey.to_send, objects: None }];
     }
     let share = |found: &crate::exec::Surveyed| {
@@ -73,13 +77,13 @@ fn shares(prepared: &Prepared, survey: &Survey) -> Vec<Share> {
         };
         Share { of: format!("{} of {label}", found.kind), to_send: found.to_send, objects }
     };
-    let is_surveyed =
-        |lane: &&Lane| survey.kinds.iter().any(|found| found.tenant == lane.tenant && found.kind.facts().service == lane.service);
+    // Of a tenant that was stopped while it was read, nobody knows what it has.
+    let surveyed = open(&prepared.subject.lanes, &survey.stops);
     let unreached = |lane: &Lane| {
         let label = tenants.iter().find(|row| row.id == lane.tenant).map(|row| plain(&row.label)).unwrap_or_default();
         Share { of: format!("{} of {label}", lane.service), to_send: lane.items, objects: None }
     };
-    let unread = prepared.subject.lanes.iter().filter(|lane| !is_surveyed(lane)).map(unreached);
+    let unread = prepared.subject.lanes.iter().filter(|lane| !surveyed.contains(lane)).map(unreached);
     survey.kinds.iter().map(share).chain(unread).collect()
 }
 
@@ -95,9 +99,13 @@ fn left(prepared: &Prepared, survey: &Survey) -> Vec<Lane> {
 
 /// Says how long it will take to send what these lanes have, as far as that can be known.
 pub(super) fn say_how_long(context: &Context, policy: &Policy, lanes: &[Lane], tenants: &[TenantRow]) {
-    if let Some(forecast) = forecast(policy, lanes) {
-        context.say(&forecast_text(&forecast, tenants));
+    if let Some(text) = how_long(policy, lanes, tenants) {
+        context.say(&text);
     }
+}
+
+fn how_long(policy: &Policy, lanes: &[Lane], tenants: &[TenantRow]) -> Option<String> {
+    forecast(policy, lanes).map(|forecast| forecast_text(&forecast, tenants))
 }
 
 /// What is about to happen, per tenant and service.

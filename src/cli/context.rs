@@ -58,9 +58,13 @@ impl Context {
         }
     }
 
+    /// Where the configuration is read from, if there is one.
+    pub(super) fn config_path(&self, place: &Place) -> Option<PathBuf> {
+        place.config.clone().or_else(|| self.env.config_files().into_iter().find(|path| path.is_file()))
+    }
+
     fn config_file(&self, place: &Place, problems: &mut Vec<Problem>) -> Result<(ConfigFile, bool), Quit> {
-        let found = place.config.clone().or_else(|| self.env.config_files().into_iter().find(|path| path.is_file()));
-        let Some(path) = found else { return Ok((ConfigFile::default(), false)) };
+        let Some(path) = self.config_path(place) else { return Ok((ConfigFile::default(), false)) };
         let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
         let trusted = place.config.is_some() || path.starts_with("/etc");
         Ok((ConfigFile::parse(&path.display().to_string(), &text, problems), trusted))

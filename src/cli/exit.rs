@@ -80,8 +80,8 @@ impl Exit {
         let reasons = [
             (by(StoppedBy::Bug), Self::Internal),
             (by(StoppedBy::Ledger), Self::Record),
-            (stopped(&[StopCause::SignIn, StopCause::Permission]), Self::SignIn),
-            (by(StoppedBy::Breaker) || stopped(&[StopCause::MaxPause]), Self::Stopped),
+            (stopped(&[StopCause::SignIn, StopCause::Permission, StopCause::Justification]), Self::SignIn),
+            (by(StoppedBy::Breaker) || by(StoppedBy::Canary) || stopped(&[StopCause::MaxPause]), Self::Stopped),
             (by(StoppedBy::Deadline), Self::Deadline),
             (by(StoppedBy::Interrupted), Self::Interrupted),
             (count(Class::Unknown) > 0, Self::Unknown),

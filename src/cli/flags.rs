@@ -15,9 +15,14 @@ use crate::model::Bounds;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub(super) struct Limits {
-    /// Stop sending after that many failures; a share counts from 20 settled items on [default: 50%]
+    /// Stop sending after that many failures; a share counts from 20 settled items on, and below 100% 20 failures in a
+    /// row stop it as well [default: 50%]
     #[arg(long, value_name = "N|N%", env = "BULK_REVOKE_MAX_FAIL")]
     max_fail: Option<Bounds>,
+
+    /// Send N items of each tenant and kind, verify them, then the rest
+    #[arg(long, value_name = "N", env = "BULK_REVOKE_CANARY")]
+    canary: Option<NonZeroUsize>,
 
     /// Requests in flight, over all tenants [default: 16]
     #[arg(long, value_name = "N", env = "BULK_REVOKE_CONCURRENCY")]
@@ -56,6 +61,7 @@ impl Limits {
     /// Their layer.
     pub(super) fn options(&self) -> RunOptions {
         RunOptions {
+            canary: self.canary,
             concurrency: self.concurrency,
             quota: self.quota.map(|quota| quota.0),
             rate: self.rate.map(|rate| rate.0),
@@ -66,6 +72,39 @@ impl Limits {
             max_fail: self.max_fail,
             ..RunOptions::default()
         }
+    }
+}
+
+/// What is said where a second administrator decides.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Multi Admin Approval")]
+pub(super) struct Approval {
+    /// Why this is done: sent to tenants in which a second administrator decides, and recorded with the run; 1,024
+    /// characters at most [default: the ticket]
+    #[arg(long, value_name = "TEXT", env = "BULK_REVOKE_JUSTIFICATION", value_parser = justification)]
+    pub(super) justification: Option<String>,
+
+    /// Wait so long for approvals, once everything else is done [default: 0s]
+    #[arg(long, value_name = "T", env = "BULK_REVOKE_APPROVAL_WAIT", value_parser = duration)]
+    pub(super) approval_wait: Option<Duration>,
+}
+
+impl Approval {
+    /// What is said, the ticket failing anything better.
+    pub(super) fn justification(&self, ticket: Option<&String>) -> Option<String> {
+        self.justification.clone().or_else(|| ticket.filter(|ticket| justification(ticket).is_ok()).cloned())
+    }
+}
+
+/// Intune takes no more (its own words in 2026: "must be no greater than 1024 characters"). What it counts is not said:
+/// UTF-16 units are never fewer than characters.
+const JUSTIFICATION_CHARS: usize = 1_024;
+
+fn justification(text: &str) -> Result<String, String> {
+    match text.encode_utf16().count() {
+        _ if text.trim().is_empty() => Err("it is empty".to_owned()),
+        count if count > JUSTIFICATION_CHARS => Err(format!("{count} characters, and {JUSTIFICATION_CHARS} at most are taken")),
+        _ => Ok(text.to_owned()),
     }
 }
 
@@ -121,6 +160,10 @@ pub(super) struct Guards {
     #[arg(long, value_name = "N|N%", env = "BULK_REVOKE_MAX_ITEMS")]
     max_items: Option<Bounds>,
 
+    /// Go on where half or more of a tenant's items are not there
+    #[arg(long, env = "BULK_REVOKE_ALLOW_MISSING", action = ArgAction::SetTrue, value_parser = FalseyValueParser::new())]
+    pub(super) allow_missing: bool,
+
     /// What an empty list means: ok or fail [default: fail]
     #[arg(long, value_name = "ok|fail", env = "BULK_REVOKE_ON_EMPTY")]
     on_empty: Option<OnEmpty>,
@@ -170,6 +213,7 @@ impl Service {
             graph_root: self.graph_root.clone(),
             authority: self.authority.clone(),
             ca_file: self.ca_file.clone(),
+            allow_missing: false,
             simulated: false,
         }
     }

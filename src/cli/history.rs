@@ -1,12 +1,13 @@
 //! Questions to the ledger: what ever happened to an object, and whether what is written is still as it was written.
 
-use super::args::{AuditArgs, Format, HistoryArgs};
+use super::args::Format;
 use super::context::Context;
 use super::exit::{Exit, Quit};
+use super::past_args::{AuditArgs, HistoryArgs};
 use super::pastime::{csv_line, open};
 use super::streams;
 use crate::ledger::{Audited, Flaw, Past, RunNo};
-use crate::model::{AfterLook, Event, Look, Reply, RunHeader, Then, What};
+use crate::model::{AfterLook, Event, Look, Reply, Ruling, RunHeader, Then, What};
 use crate::report::plain;
 
 const COLUMNS: [&str; 11] =
@@ -76,6 +77,8 @@ fn told(event: &Event) -> String {
         What::Reply(reply) => told_reply(reply),
         What::Looked(look) => told_look(look),
         What::Settled { status, reason } => format!("{status}: {reason}"),
+        What::Ruled(Ruling::Granted) => "approved: to be sent with its code".to_owned(),
+        What::Ruled(Ruling::Look { .. }) => "its approval request is over; to be read back".to_owned(),
         What::TenantStopped(stop) => stop.message.clone(),
         What::Resumed { operator, .. } => format!("taken up again by {operator}"),
         What::Ended { .. } => "the run ended".to_owned(),
@@ -90,6 +93,7 @@ fn told_reply(reply: &Reply) -> String {
         Then::Again => "no effect, to be sent again",
         Then::SignIn => "no effect, to be sent again with a fresh token",
         Then::Throttled => "no effect, to be sent later",
+        Then::Justify => "no effect, to be sent again with a justification",
         Then::Confirm => "to be read back",
         Then::Look { .. } => "in doubt, to be read back",
     };
@@ -102,6 +106,7 @@ fn told_look(look: &Look) -> String {
         Some(reading) => serde_json::to_string(&reading.seen).unwrap_or_default(),
     };
     let follows = match &look.then {
+        AfterLook::Planned => "the pin of the sealed plan".to_owned(),
         AfterLook::Pin => "the pin that later readings are judged against".to_owned(),
         AfterLook::Again => "tells nothing yet".to_owned(),
         AfterLook::Untouched => "shown to be as it was".to_owned(),

@@ -4,15 +4,17 @@ use std::fs::File;
 use std::io::{self, Cursor, Read as _, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::time::Duration;
 use std::{iter, thread};
 
 use super::args::ListArgs;
 use super::exit::{Exit, Quit};
+use super::sealed::Sealed;
 use super::tenants::Book;
 use crate::config::{Job, RunOptions};
 use crate::input::{Format, List, Options};
-use crate::model::{Disposition, Entry, Kind, LEFT_OUT, PlannedRow, Problem, Source, SourceRow, Status, VppOptions};
-use crate::plan::{Defaults, Planner};
+use crate::model::{Disposition, Entry, Kind, LEFT_OUT, PlannedRow, Problem, Source, SourceRow, Stamp, Status, VppOptions};
+use crate::plan::{Defaults, Flaw, Planner};
 
 /// Rows that are read at once while others are planned, and how many such batches may wait.
 const BATCH: usize = 256;
@@ -32,12 +34,16 @@ pub(super) struct Inputs {
     pub(super) ticket: Option<String>,
     /// What is wrong with the jobs.
     pub(super) problems: Vec<Problem>,
+    /// A sealed plan, instead of all these.
+    pub(super) sealed: Option<Sealed>,
 }
 
 /// One list, or the items of a job.
 #[derive(Debug)]
 struct Part {
     name: String,
+    /// When it was last changed; none: it is no file, or holds no items.
+    changed: Option<Stamp>,
     defaults: Defaults,
     content: Content,
 }
@@ -77,6 +83,11 @@ impl Inputs {
         Ok(inputs)
     }
 
+    /// A sealed plan in the place of lists.
+    pub(super) fn sealed(plan: Sealed) -> Self {
+        Self { name: Some(plan.head.job.clone()), sealed: Some(plan), ..Self::default() }
+    }
+
     /// The job's name unless the user gives one.
     pub(super) fn name(&self) -> String {
         self.name.clone().unwrap_or_default()
@@ -110,7 +121,9 @@ impl Inputs {
             let place = path.parent().unwrap_or(Path::new("")).join(list);
             self.list(place.display().to_string(), place, defaults.clone())?;
         }
-        self.parts.push(Part { name, defaults, content: Content::Items(Box::new(job)) });
+        // A job that only names lists is as old as they are.
+        let changed = job.has_items().then(|| changed(path)).flatten();
+        self.parts.push(Part { name, changed, defaults, content: Content::Items(Box::new(job)) });
         Ok(())
     }
 
@@ -127,8 +140,16 @@ impl Inputs {
                 return Ok(());
             }
         };
-        self.parts.push(Part { name, defaults, content: Content::List { path, format, held } });
+        // What is written while we read it, as standard input and pipes are, has no age.
+        let changed = if held.is_none() { changed(&path) } else { None };
+        self.parts.push(Part { name, changed, defaults, content: Content::List { path, format, held } });
         Ok(())
+    }
+
+    /// How old the lists are that have an age. One that was changed after now, by its clock, is new.
+    pub(super) fn ages(&self, now: Stamp) -> Vec<(String, Duration)> {
+        let age = |part: &Part| Some((part.name.clone(), Duration::from_millis(now.millis_since(part.changed?))));
+        self.parts.iter().filter_map(age).collect()
     }
 
     /// Feeds every row through the plan, in input order, and the good ones to `each`.
@@ -140,6 +161,9 @@ impl Inputs {
         each: &mut dyn FnMut(&PlannedRow) -> Result<(), Quit>,
     ) -> Result<Read, Quit> {
         let mut feed = Feed { planner, book, each, read: Read::default(), said: None };
+        if let Some(plan) = &self.sealed {
+            feed.sealed(plan)?;
+        }
         for part in &self.parts {
             match &part.content {
                 Content::List { path, format, held } => {
@@ -237,6 +261,17 @@ impl Feed<'_> {
         }
     }
 
+    /// The items of a sealed plan, as rows of the lists that it was made of.
+    fn sealed(&mut self, plan: &Sealed) -> Result<(), Quit> {
+        for SourceRow { name, columns } in &plan.head.sources {
+            let source = Source { name: name.clone(), columns: columns.clone(), implied: None };
+            self.open(&source, &Defaults::default());
+        }
+        plan.each(|item| self.entry(item.into(), &Defaults::default()))?;
+        let repeated = self.read.counts.left_out > self.planner.protected();
+        if repeated { Err(Flaw::Repeated.into()) } else { Ok(()) }
+    }
+
     fn list(&mut self, part: &Part, reader: impl io::Read + Seek + Send, options: &Options) -> Result<(), Quit> {
         let mut list = match List::open(self.number(), &part.name, reader, options) {
             Ok(list) => list,
@@ -305,6 +340,11 @@ fn hold(name: &str, path: &Path) -> io::Result<Option<Vec<u8>>> {
         return Ok(None);
     }
     Ok(Some(bytes))
+}
+
+/// When a file was last changed, where the system says it.
+fn changed(path: &Path) -> Option<Stamp> {
+    jiff::Timestamp::try_from(path.metadata().ok()?.modified().ok()?).ok().map(Stamp::from)
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Problem {

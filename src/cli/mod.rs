@@ -1,20 +1,32 @@
 //! Composes the rooms: arguments, environment, streams, signals, exit codes. Holds no rules of the domain.
 
+mod advice;
+mod approvals;
 mod args;
+mod check;
 mod consent;
 mod context;
+mod examine;
 mod exit;
+mod facts;
 mod flags;
 mod history;
+mod list;
 mod lists;
+mod open_items;
+mod past_args;
 mod pastime;
+mod plan;
 mod planning;
 mod preflight;
+mod protect;
 mod resume;
 mod run;
+mod sealed;
 mod session;
 mod signal;
 mod simulate;
+mod space;
 mod streams;
 mod survey;
 mod tenants;
@@ -23,9 +35,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use args::{AuditCommand, Cli, Command};
+use args::{Cli, Command};
 use context::Context;
 pub use exit::{Exit, Quit};
+use past_args::AuditCommand;
 
 /// What the binary does: reads the arguments, runs the command, prints why it ended, returns the exit code.
 pub fn main() -> ExitCode {
@@ -43,13 +56,16 @@ fn command() -> ExitCode {
     };
     let context = Context::new(cli.output);
     let result = match cli.command {
-        Command::Run(args) => run::run(&context, &args),
+        Command::Run(mut args) => run::run(&context, &mut args),
+        Command::Plan(args) => run::plan(&context, &args),
+        Command::List(args) => list::list(&context, &args),
         Command::Resume(args) => resume::resume(&context, &args),
         Command::Verify(args) => resume::verify(&context, &args),
         Command::Report(args) => pastime::report(&context, &args),
         Command::Runs(args) => pastime::runs(&context, &args),
         Command::History(args) => history::history(&context, &args),
         Command::Audit(AuditCommand::Verify(args)) => history::audit(&context, &args),
+        Command::Check(args) => check::check(&context, &args),
         Command::Simulate(args) => simulate::serve(&context, &args),
     };
     let exit = result.unwrap_or_else(|quit| {

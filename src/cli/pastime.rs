@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 
-use super::args::{Format, ReportArgs, RunsArgs, Which};
+use super::args::Format;
 use super::context::{Context, simulated};
 use super::exit::{Exit, Quit};
+use super::past_args::{ReportArgs, RunsArgs, Which};
 use super::streams;
 use crate::config::{Flags, RunOptions, Settings};
 use crate::ledger::{Ledger, LedgerError, RunNo};

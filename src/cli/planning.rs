@@ -1,18 +1,15 @@
 //! From lists to a run in the ledger. Until that is done, the run does not exist.
 
-use std::collections::HashSet;
-
-use super::context::{invalid, unreadable};
 use super::exit::Quit;
 use super::lists::Counts;
 use super::preflight;
-use super::run::Job;
-use super::session::Subject;
+use super::run::{Job, Mode as How};
+use super::session::{Session, Subject};
 use super::simulate;
 use super::tenants::{Book, Mode};
 use crate::auth::{SignIn, discover};
 use crate::ledger::{Ledger, NewRun, Planned};
-use crate::model::{ObjectId, Problem, TenantRow};
+use crate::model::{Disposition, ItemNo, TenantRow};
 use crate::plan::{PlanPolicy, Planner};
 use crate::report::prepare;
 
@@ -31,6 +28,8 @@ struct Pass {
     sign_ins: Vec<SignIn>,
     /// What an embedded Graph must hold.
     objects: Vec<simulate::Held>,
+    /// Of a sealed plan: the number of each row that is sent.
+    numbers: Vec<Option<ItemNo>>,
 }
 
 impl Prepared {
@@ -39,6 +38,17 @@ impl Prepared {
         let sends = |row: &&TenantRow| self.subject.lanes.iter().any(|lane| lane.tenant == row.id);
         self.subject.tenants.iter().filter(sends).cloned().collect()
     }
+}
+
+/// Looks up the domains that the book met.
+pub(super) fn resolve(session: &Session<'_>, book: &mut Book) -> Result<(), Quit> {
+    let settings = &session.settings;
+    let client = preflight::http(settings, settings.authority.base().is_loopback())?;
+    for domain in book.unresolved() {
+        let found = session.interrupts.wait(&session.runtime, discover(&client, &settings.authority, &domain))?;
+        book.resolve(domain, found.map_err(|error| format!("failed to {error}")));
+    }
+    Ok(())
 }
 
 impl Job<'_> {
@@ -50,19 +60,23 @@ impl Job<'_> {
         let mut ledger = Ledger::open(&session.state_dir)?;
         let run = self.new_run_id();
         // Proved before anything else; the run's own directory is made when there is something to put into it.
-        prepare(self.args.out.as_ref().unwrap_or(&settings.report_dir))?;
+        if !matches!(self.mode, How::Plan(_)) {
+            prepare(self.mode.out().unwrap_or(&settings.report_dir))?;
+        }
+        if let (Some(_), None) = (self.ticket(), self.justification()) {
+            session
+                .context
+                .say("warning: the ticket is too long to be a justification: tenants that ask why need --justification");
+        }
         let mut book = Book::new(if simulate.is_some() { Mode::Simulated } else { Mode::Real }, settings);
         let pass = loop {
             // Looking domains up may take long, and meanwhile the ledger must not be held: so the lists are read again.
             if let Some(pass) = self.pass(&mut ledger, &run, &mut book)? {
                 break pass;
             }
-            let client = preflight::http(settings, settings.authority.base().is_loopback())?;
-            for domain in book.unresolved() {
-                let found = session.interrupts.wait(&session.runtime, discover(&client, &settings.authority, &domain))?;
-                book.resolve(domain, found.map_err(|error| format!("failed to {error}")));
-            }
+            resolve(session, &mut book)?;
         };
+        let ledger = self.pin(ledger, pass.written.no, book.rows(), &pass.numbers)?;
         let (root, authority, simulator) = match simulate {
             None => (settings.root.clone(), settings.authority.clone(), None),
             Some(scenario) => {
@@ -73,7 +87,17 @@ impl Job<'_> {
         };
         let service = preflight::service(settings, root, authority, pass.sign_ins)?;
         let (Planned { no, lanes, .. }, tenants) = (pass.written, book.rows().to_vec());
-        let subject = Subject { ledger, no, run, tenants, lanes, service, counted: None };
+        let subject = Subject {
+            ledger,
+            no,
+            run,
+            tenants,
+            lanes,
+            service,
+            justification: self.justification(),
+            asks_why: Vec::new(),
+            counted: None,
+        };
         Ok(Prepared { subject, counts: pass.counts, simulator })
     }
 
@@ -85,15 +109,24 @@ impl Job<'_> {
             skip_invalid: lists.skip_invalid,
             only: lists.only.clone(),
             only_tenant: only_tenant.clone().unwrap_or_default(),
-            protect: self.protected()?,
+            protect: self.session.protected()?,
         });
+        if let Some(sealed) = &self.inputs.sealed
+            && !sealed.meets(book)?
+        {
+            return Ok(None);
+        }
         let mut writer = ledger.plan(&self.new_run(run))?;
-        let mut objects = Vec::new();
+        let (mut objects, mut numbers) = (Vec::new(), Vec::new());
         let mut read = self.inputs.plan(lists, &mut planner, book, &mut |row| {
             if self.args.simulate.is_some() {
                 objects.extend(simulate::held(row));
             }
-            writer.add(row).map(drop).map_err(Quit::from)
+            let no = writer.add(row)?;
+            if self.inputs.sealed.is_some() {
+                numbers.push((row.disposition == Disposition::Send).then_some(no));
+            }
+            Ok(())
         })?;
         if book.has_unresolved() {
             return Ok(None);
@@ -103,7 +136,7 @@ impl Job<'_> {
             if read.counts.to_send > 0 { book.sign_ins(&self.session.context.env, &mut read.problems) } else { Vec::new() };
         self.session.context.tell(&read)?;
         let written = writer.commit(&read.sources, book.rows())?;
-        Ok(Some(Pass { written, counts: read.counts, sign_ins, objects }))
+        Ok(Some(Pass { written, counts: read.counts, sign_ins, objects, numbers }))
     }
 
     fn new_run(&self, run: &str) -> NewRun {
@@ -115,33 +148,26 @@ impl Job<'_> {
             started_at: context.clock.stamp(),
             tool: env!("CARGO_PKG_VERSION").to_owned(),
             operator: context.env.operator(),
-            ticket: self.args.ticket.clone().or_else(|| self.inputs.ticket.clone()),
+            ticket: self.ticket(),
+            justification: self.justification(),
+            reissued: self.inputs.sealed.is_some() && self.args.certainty.allow_reissued,
+            sealed: self.inputs.sealed.as_ref().map(|sealed| sealed.fingerprint.to_string()),
             root: simulated.clone().unwrap_or_else(|| settings.root.to_string()),
             authority: simulated.unwrap_or_else(|| settings.authority.to_string()),
         }
+    }
+
+    fn ticket(&self) -> Option<String> {
+        self.args.ticket.clone().or_else(|| self.inputs.ticket.clone())
+    }
+
+    fn justification(&self) -> Option<String> {
+        self.args.approval.justification(self.ticket().as_ref())
     }
 
     /// Sorts by time, can be read aloud by its end, and does not repeat on one machine.
     fn new_run_id(&self) -> String {
         let random = uuid::Uuid::new_v4().simple().to_string();
         format!("{}-{}", self.session.context.clock.wall().strftime("%Y%m%d-%H%M%S"), &random[..6])
-    }
-
-    /// The ids of `[guard] protect` and of its file.
-    fn protected(&self) -> Result<HashSet<ObjectId>, Quit> {
-        let mut ids: HashSet<ObjectId> = self.session.settings.protect.iter().copied().collect();
-        let Some(path) = &self.session.settings.protect_file else { return Ok(ids) };
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
-        let mut problems = Vec::new();
-        for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty() && !text.starts_with('#')) {
-            match text.parse() {
-                Ok(id) => drop(ids.insert(id)),
-                Err(error) => {
-                    let message = format!("{:?} is {error}", text.trim());
-                    problems.push(Problem::at(path.display().to_string(), line, message));
-                }
-            }
-        }
-        if problems.is_empty() { Ok(ids) } else { Err(invalid(&problems)) }
     }
 }

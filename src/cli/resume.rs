@@ -1,23 +1,27 @@
 //! Takes up a run again: to finish it, or only to read back what it left open. The plan in the ledger counts, not the list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::args::ResumeArgs;
+use super::approvals;
+use super::args::{JobArgs, ResumeArgs};
 use super::consent::say_how_long;
 use super::context::{Context, invalid};
 use super::exit::{Exit, Quit};
-use super::flags::Certainty;
+use super::flags::{Approval, Certainty};
+use super::open_items::OpenItems;
 use super::pastime;
+use super::planning::resolve;
 use super::preflight::{self, Service};
+use super::protect::{PROTECTED, spared};
 use super::session::{Session, Spell, Subject};
 use super::survey;
 use super::tenants::{Book, Mode};
-use crate::auth::{SignIn, discover};
+use crate::auth::SignIn;
 use crate::clock::Clock;
 use crate::exec::{Goal, concerns};
 use crate::ledger::{Ledger, RunNo, TenantLock};
-use crate::model::{Event, ItemNo, Lane, Phase, Problem, RunHeader, RunState, Spent, TenantId, TenantStop, What, Work};
+use crate::model::{Event, ItemNo, Outcome, Phase, Problem, Ruling, RunHeader, RunState, Spent, Status, TenantStop, What, Work};
 use crate::plan::TenantBook as _;
 use crate::report::plain;
 
@@ -42,7 +46,7 @@ fn take_up(context: &Context, args: &ResumeArgs, goal: Goal) -> Result<Exit, Qui
     let settings = context.settings(&args.place, crate::config::RunOptions::default(), args.flags(), Vec::new())?;
     let state_dir = settings.state_dir.clone();
     let session = Session::begin(context, settings, state_dir, args.limits.lock_wait)?;
-    let taken = Taken { session: &session, goal, certainty: &args.certainty, out: args.out.as_deref() };
+    let taken = Taken { session: &session, goal, certainty: &args.certainty, approval: &args.approval, out: args.out.as_deref() };
     let nothing = || {
         context.say("no run yet: nothing to do");
         Ok(Exit::Ok)
@@ -91,57 +95,9 @@ pub(super) fn refusal(header: &RunHeader) -> Quit {
 }
 
 /// Takes up a job's unfinished run on behalf of `run --continue`.
-pub(super) fn go_on(session: &Session<'_>, last: Last, certainty: &Certainty, out: Option<&Path>) -> Result<Exit, Quit> {
+pub(super) fn go_on(session: &Session<'_>, last: Last, args: &JobArgs, out: Option<&Path>) -> Result<Exit, Quit> {
     session.context.say(&plain(&format!("run {} of job {:?} is unfinished: going on with it", last.header.run, last.header.job)));
-    Taken { session, goal: Goal::Revoke, certainty, out }.go(last)
-}
-
-/// What there is something to do for.
-struct OpenItems {
-    /// All of it: what is left to do, and that of which nobody knows.
-    count: u64,
-    lanes: BTreeMap<(TenantId, crate::model::Service), OpenLane>,
-}
-
-/// What there is something to do for in a lane, counted item by item.
-#[derive(Debug, Clone, Copy, Default)]
-struct OpenLane {
-    /// Before the first of them.
-    passed: u64,
-    last_passed: ItemNo,
-    has_open: bool,
-    to_send: u64,
-}
-
-impl OpenLane {
-    /// Takes in the next item.
-    fn take(&mut self, no: ItemNo, is_open: bool, is_to_send: bool) {
-        self.has_open |= is_open;
-        self.to_send += u64::from(is_to_send);
-        if !self.has_open {
-            (self.passed, self.last_passed) = (self.passed + 1, no);
-        }
-    }
-}
-
-impl OpenItems {
-    /// What of the lanes is to be sent.
-    fn to_send(&self, lanes: &[Lane]) -> Vec<Lane> {
-        lanes.iter().map(|lane| Lane { items: self.of(lane).to_send, ..*lane }).collect()
-    }
-
-    /// The lanes from their first item on that there is something to do for.
-    fn begin(&self, lanes: &[Lane]) -> Vec<Lane> {
-        let begin = |lane: &Lane| {
-            let OpenLane { passed, last_passed, .. } = self.of(lane);
-            Lane { after: last_passed, items: lane.items.saturating_sub(passed), ..*lane }
-        };
-        lanes.iter().map(begin).collect()
-    }
-
-    fn of(&self, lane: &Lane) -> OpenLane {
-        self.lanes.get(&(lane.tenant, lane.service)).copied().unwrap_or_default()
-    }
+    Taken { session, goal: Goal::Revoke, certainty: &args.certainty, approval: &args.approval, out }.go(last)
 }
 
 /// A run that is taken up again.
@@ -149,6 +105,7 @@ struct Taken<'s, 'a> {
     session: &'s Session<'a>,
     goal: Goal,
     certainty: &'s Certainty,
+    approval: &'s Approval,
     out: Option<&'s Path>,
 }
 
@@ -174,9 +131,21 @@ impl Taken<'_, '_> {
                     Some(open) => open,
                     None => self.open_items(&ledger, no)?,
                 };
+                let justification = self.approval.justification.clone().or(header.justification);
+                let justification = justification.or_else(|| self.approval.justification(header.ticket.as_ref()));
                 let (lanes, tenants) = (ledger.lanes(no)?, header.tenants);
-                let done =
-                    self.work(Subject { ledger, no, run: header.run, tenants, lanes, service, counted: None }, &stops, &open);
+                let subject = Subject {
+                    ledger,
+                    no,
+                    run: header.run,
+                    tenants,
+                    lanes,
+                    service,
+                    justification,
+                    asks_why: Vec::new(),
+                    counted: None,
+                };
+                let done = self.work(subject, &stops, &open);
                 drop(locks);
                 done
             }
@@ -196,35 +165,96 @@ impl Taken<'_, '_> {
         let locks = session.lock(&header.run, header.tenants.iter().map(|tenant| tenant.id))?;
         let (root, authority) = (session.settings.root.clone(), session.settings.authority.clone());
         let service = preflight::service(&session.settings, root, authority, sign_ins)?;
-        let signed_in = session.interrupts.wait(&session.runtime, preflight::sign_in(&service.tokens, &header.tenants));
+        let signed_in = session.interrupts.wait(&session.runtime, preflight::sign_in(&service, &header.tenants));
         let stops = signed_in.flatten()?;
         Ok((locks, service, stops))
     }
 
-    fn work(&self, subject: Subject, stops: &[TenantStop], open: &OpenItems) -> Result<Exit, Quit> {
+    fn work(&self, mut subject: Subject, stops: &[TenantStop], open: &OpenItems) -> Result<Exit, Quit> {
         let session = self.session;
-        subject.ledger.set_state(subject.no, RunState::Running)?;
+        self.may_spare(&subject.run, open)?;
         let clock = Clock::system();
+        let (spared, rulings) = self.rulings(&mut subject, stops, open, clock)?;
+        subject.ledger.set_state(subject.no, RunState::Running)?;
         let mut policy = session.settings.policy.clone();
         self.certainty.limit(&mut policy);
         policy.goal = self.goal;
+        // A sealed plan is finished as it was reviewed.
+        policy.allow_reissued |= subject.ledger.run(subject.no)?.reissued;
         let (operator, tool) = (session.context.env.operator(), env!("CARGO_PKG_VERSION").to_owned());
         let stopped = stops.iter().map(|stop| What::TenantStopped(stop.clone()));
-        let first = std::iter::once(What::Resumed { operator, tool }).chain(stopped);
-        let first = first.map(|what| Event { item: None, at: clock.stamp(), what }).collect();
+        let first =
+            std::iter::once(What::Resumed { operator, tool, justification: self.approval.justification.clone() }).chain(stopped);
+        let first = first.map(|what| Event { item: None, at: clock.stamp(), what });
+        let granted = approvals::granted(&rulings);
+        let first = first.chain(spared.iter().cloned()).chain(rulings).collect();
         let lanes = survey::open(&open.begin(&subject.lanes), stops);
         let to_send = survey::open(&open.to_send(&subject.lanes), stops);
         if self.goal == Goal::Revoke {
-            let send = open.lanes.values().map(|lane| lane.to_send).sum::<u64>();
+            let send = open.lanes.values().map(|lane| lane.to_send).sum::<u64>() + granted;
             let are = if open.count == 1 { "item is" } else { "items are" };
-            session.context.say(&format!("run {}: {} {are} left, {send} of them to send", subject.run, open.count));
+            let count = spared.len();
+            let protected = if count == 0 { String::new() } else { format!(", {count} protected by now") };
+            session.context.say(&format!("run {}: {} {are} left, {send} of them to send{protected}", subject.run, open.count));
         }
         say_how_long(session.context, &policy, &to_send, &subject.tenants);
         let mut watch = session.watch(open.count, &subject.tenants);
         let spell = Spell { policy, clock, lists: &[], lanes: &lanes, first, spent: Spent::default() };
-        let (ended, subject) = session.work(subject, spell, &mut watch)?;
+        let (ended, subject) = if self.goal == Goal::Revoke {
+            session.bring_forward(subject, spell, self.approval.approval_wait, &mut watch)?
+        } else {
+            session.work(subject, spell, &mut watch)?
+        };
+        session.over(&ended, &mut watch);
         drop(watch);
         session.finish(subject, &ended, RunState::Ended, self.out)
+    }
+
+    /// What becomes of items that are protected by now, and of those that wait for a second administrator. What somebody
+    /// else may have done is read back, protected or not; nothing protected is sent.
+    fn rulings(
+        &self,
+        subject: &mut Subject,
+        stops: &[TenantStop],
+        open: &OpenItems,
+        clock: Clock,
+    ) -> Result<(Vec<Event>, Vec<Event>), Quit> {
+        let mut spared = open.spared.clone();
+        if self.goal != Goal::Revoke {
+            return Ok((spared, Vec::new()));
+        }
+        let lanes = survey::open(&subject.lanes, stops);
+        let mut rulings = match self.session.rulings(subject, &lanes, clock) {
+            Err(Quit { exit: Exit::Interrupted, .. }) => {
+                let dir = self.session.report_dir(&subject.run, self.out);
+                pastime::write(self.session.context, &self.session.settings, &subject.ledger, subject.no, &dir)?;
+                return Err(Quit::new(Exit::Interrupted, "interrupted; nothing more was sent"));
+            }
+            rulings => rulings?.events,
+        };
+        let protected: HashSet<Option<ItemNo>> = spared.iter().map(|event| event.item).collect();
+        for ruling in rulings.iter_mut().filter(|ruling| protected.contains(&ruling.item)) {
+            if let What::Ruled(Ruling::Look { otherwise }) = &mut ruling.what {
+                otherwise.get_or_insert_with(|| Outcome::new(Status::Skipped, PROTECTED));
+            }
+        }
+        let reads = |event: &Event| matches!(event.what, What::Ruled(Ruling::Look { .. }));
+        rulings.retain(|ruling| reads(ruling) || !protected.contains(&ruling.item));
+        let ruled: HashSet<Option<ItemNo>> = rulings.iter().map(|event| event.item).collect();
+        spared.retain(|event| !ruled.contains(&event.item));
+        Ok((spared, rulings))
+    }
+
+    /// Whether what is protected by now may be left out.
+    fn may_spare(&self, run: &str, open: &OpenItems) -> Result<(), Quit> {
+        if open.spared.is_empty() || !self.session.settings.guards.refuse_protected {
+            return Ok(());
+        }
+        refuse(&format!(
+            "{} items that run {run} has left are protected by now and protect_mode is \"refuse\": take them out of \
+             [guard] protect, or set protect_mode = \"skip\" to leave them out",
+            open.spared.len()
+        ))
     }
 
     /// Whether it has sent anything, and is bound to where we would go on.
@@ -235,6 +265,9 @@ impl Taken<'_, '_> {
             RunState::Refused | RunState::Planned => {
                 return refuse(&format!("run {} ended before it was allowed to send anything: start it anew", header.run));
             }
+        }
+        if header.sealed.is_some() && self.certainty.allow_reissued {
+            return refuse(&format!("run {} carries out a sealed plan: --allow-reissued is for plan --save", header.run));
         }
         let settings = &self.session.settings;
         let places = [
@@ -250,11 +283,15 @@ impl Taken<'_, '_> {
     }
 
     fn open_items(&self, ledger: &Ledger, no: RunNo) -> Result<OpenItems, Quit> {
-        let mut open = OpenItems { count: 0, lanes: BTreeMap::new() };
+        let mut open = OpenItems { count: 0, lanes: BTreeMap::new(), spared: Vec::new() };
+        let at = self.session.context.clock.stamp();
+        let protected = if self.goal == Goal::Revoke { self.session.protected()? } else { HashSet::new() };
         open.count = ledger.count(no, |Work { item, progress }| {
             let lane = open.lanes.entry((item.tenant, item.kind.facts().service)).or_default();
             let is_open = concerns(self.goal, progress);
-            lane.take(item.no, is_open, is_open && progress.phase == Phase::Ready);
+            let spared = if protected.contains(&item.id) { spared(item.no, progress.phase, at) } else { None };
+            lane.take(item.no, is_open, is_open && progress.phase == Phase::Ready && spared.is_none());
+            open.spared.extend(spared);
             is_open
         })?;
         Ok(open)
@@ -270,11 +307,7 @@ impl Taken<'_, '_> {
             if !book.has_unresolved() {
                 break problems;
             }
-            let client = preflight::http(&session.settings, session.settings.authority.base().is_loopback())?;
-            for domain in book.unresolved() {
-                let found = session.interrupts.wait(&session.runtime, discover(&client, &session.settings.authority, &domain))?;
-                book.resolve(domain, found.map_err(|error| format!("failed to {error}")));
-            }
+            resolve(session, &mut book)?;
         };
         if let Some(problem) = problems.first() {
             return refuse(&format!(
@@ -300,21 +333,4 @@ impl Taken<'_, '_> {
 /// Why a run must not be taken up from here.
 fn refuse<T>(line: &str) -> Result<T, Quit> {
     Err(Quit::new(Exit::Refused, plain(line)).hint("nothing more was sent"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_finished_at_the_beginning_is_passed_over_and_nothing_else() {
-        let mut lane = OpenLane::default();
-        // Finished, finished, in doubt, finished, to be sent.
-        for (no, is_open, is_to_send) in
-            [(3, false, false), (5, false, false), (8, true, false), (9, false, false), (12, true, true)]
-        {
-            lane.take(ItemNo(no), is_open, is_to_send);
-        }
-        assert_eq!((lane.passed, lane.last_passed, lane.to_send), (2, ItemNo(5), 1));
-    }
 }

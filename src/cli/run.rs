@@ -1,12 +1,15 @@
 //! The main job, end to end: read, plan, check, send, report.
 
-use super::args::RunArgs;
+use std::path::Path;
+
+use super::args::{JobArgs, PlanArgs, RunArgs};
 use super::context::{Context, simulated};
 use super::exit::{Exit, Quit};
 use super::lists::Inputs;
 use super::planning::Prepared;
 use super::preflight;
 use super::resume::{self, unfinished};
+use super::sealed::Sealed;
 use super::session::{Session, Spell};
 use super::survey::{self, Survey};
 use crate::clock::Clock;
@@ -19,8 +22,18 @@ use crate::report::Watch;
 /// A run, before it has items.
 pub(super) struct Job<'a> {
     pub(super) session: Session<'a>,
-    pub(super) args: &'a RunArgs,
+    pub(super) args: &'a JobArgs,
+    pub(super) mode: Mode<'a>,
     pub(super) inputs: Inputs,
+}
+
+/// How far a run is to go.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Mode<'a> {
+    /// Up to the first write, for people to look at.
+    Plan(&'a PlanArgs),
+    /// To its end, or with `--dry-run` up to the first write with a report.
+    Run(&'a RunArgs),
 }
 
 /// What may be sent, and under which locks.
@@ -30,18 +43,59 @@ struct Cleared {
 }
 
 /// Reads, plans, checks, sends, reports.
-pub(super) fn run(context: &Context, args: &RunArgs) -> Result<Exit, Quit> {
-    let inputs = Inputs::read(&args.lists)?;
+pub(super) fn run(context: &Context, args: &mut RunArgs) -> Result<Exit, Quit> {
+    let sealed = Sealed::of(context, args)?;
+    begin(context, &args.job, Mode::Run(args), sealed)
+}
+
+/// The same up to the first write.
+pub(super) fn plan(context: &Context, args: &PlanArgs) -> Result<Exit, Quit> {
+    begin(context, &args.job, Mode::Plan(args), None)
+}
+
+fn begin(context: &Context, args: &JobArgs, mode: Mode<'_>, sealed: Option<Sealed>) -> Result<Exit, Quit> {
+    let inputs = sealed.map_or_else(|| Inputs::read(&args.lists), |sealed| Ok(Inputs::sealed(sealed)))?;
     // A run that goes on has its plan in the ledger: what is wrong with its list by now is no matter.
-    let problems = if args.go_on { Vec::new() } else { inputs.problems.clone() };
+    let problems = if mode.goes_on() { Vec::new() } else { inputs.problems.clone() };
     let settings = context.settings(&args.place, inputs.run, args.flags(), problems)?;
+    if let Some(sealed) = &inputs.sealed {
+        sealed.is_for(&settings)?;
+    }
     let directory = settings.state_dir.clone();
     let state_dir = if args.simulate.is_some() { simulated(&directory) } else { directory };
     let session = Session::begin(context, settings, state_dir, args.limits.lock_wait)?;
-    let job = Job { session, args, inputs };
+    let job = Job { session, args, mode, inputs };
     let done = job.begin();
     job.session.end();
     done
+}
+
+impl<'a> Mode<'a> {
+    /// Whether nothing is to be sent.
+    pub(super) const fn is_dry(self) -> bool {
+        match self {
+            Self::Plan(_) => true,
+            Self::Run(args) => args.dry_run,
+        }
+    }
+
+    /// Whether nobody is to be asked.
+    pub(super) const fn is_sure(self) -> bool {
+        matches!(self, Self::Run(RunArgs { yes: true, .. }))
+    }
+
+    /// Whether an unfinished run is to be taken up.
+    const fn goes_on(self) -> bool {
+        matches!(self, Self::Run(RunArgs { go_on: true, .. }))
+    }
+
+    /// Where the report files are wished for.
+    pub(super) fn out(self) -> Option<&'a Path> {
+        match self {
+            Self::Plan(_) => None,
+            Self::Run(args) => args.out.as_deref(),
+        }
+    }
 }
 
 impl Job<'_> {
@@ -51,16 +105,16 @@ impl Job<'_> {
             && let Some(last) = unfinished(&self.session, &self.name())?
         {
             let lists = &self.args.lists;
-            if self.args.go_on && (lists.only_tenant.is_some() || lists.only.is_some()) {
+            if self.mode.goes_on() && (lists.only_tenant.is_some() || lists.only.is_some()) {
                 let line = format!("run {} is unfinished and goes on as it was planned; nothing was sent", last.header.run);
                 return Err(Quit::new(Exit::Refused, line).hint("--only-tenant and --only are for new runs"));
             }
-            if self.args.go_on {
-                return resume::go_on(&self.session, last, &self.args.certainty, self.args.out.as_deref());
+            if self.mode.goes_on() {
+                return resume::go_on(&self.session, last, self.args, self.mode.out());
             }
             return Err(resume::refusal(&last.header));
         }
-        if self.args.go_on && !self.inputs.problems.is_empty() {
+        if self.mode.goes_on() && !self.inputs.problems.is_empty() {
             return Err(super::context::invalid(&self.inputs.problems));
         }
         self.plan().and_then(|prepared| self.go(prepared))
@@ -92,7 +146,9 @@ impl Job<'_> {
         let Prepared { subject, .. } = prepared;
         let (subject, surveyed) = self.survey(subject, stops, watch)?;
         let prepared = Prepared { subject, ..prepared };
-        let allowed = surveyed.and_then(|survey| self.allow(&prepared, &survey).map(|()| survey));
+        let shown = surveyed.and_then(|survey| self.show(&prepared, &survey).map(|()| survey));
+        let allowed = shown.and_then(|survey| self.allow(&prepared, &survey).map(|()| survey));
+        let allowed = allowed.and_then(|survey| self.save(&prepared, &survey).map(|()| survey));
         Ok((prepared, allowed.map(|survey| Cleared { survey, _locks: locks })))
     }
 
@@ -102,7 +158,7 @@ impl Job<'_> {
         }
         let session = &self.session;
         let senders = prepared.senders();
-        let ids = senders.iter().map(|row| row.id).filter(|_| !self.args.dry_run);
+        let ids = senders.iter().map(|row| row.id).filter(|_| !self.mode.is_dry());
         let locks = session.lock(&prepared.subject.run, ids)?;
         // Another run of this job that was still being prepared when we looked may have begun, and ended, since.
         if self.args.simulate.is_none()
@@ -110,8 +166,10 @@ impl Job<'_> {
         {
             return Err(resume::refusal(&last));
         }
-        let tokens = &prepared.subject.service.tokens;
-        let stops = session.interrupts.wait(&session.runtime, preflight::sign_in(tokens, &senders)).flatten()?;
+        self.is_new(&prepared.subject.ledger)?;
+        let service = &prepared.subject.service;
+        let stops = session.interrupts.wait(&session.runtime, preflight::sign_in(service, &senders)).flatten()?;
+        self.advise(prepared, &senders)?;
         Ok((locks, stops))
     }
 
@@ -120,8 +178,8 @@ impl Job<'_> {
         let (ledger, no) = (&prepared.subject.ledger, prepared.subject.no);
         ledger.end_run(no, RunState::Refused, self.session.context.clock.stamp(), 0)?;
         ledger.set_exit_code(no, quit.exit.code())?;
-        if quit.exit == Exit::Interrupted && !self.args.dry_run {
-            let out = self.session.report_dir(&prepared.subject.run, self.args.out.as_deref());
+        if quit.exit == Exit::Interrupted && !self.mode.is_dry() {
+            let out = self.session.report_dir(&prepared.subject.run, self.mode.out());
             super::pastime::write(self.session.context, &self.session.settings, ledger, no, &out)?;
         }
         if quit.lines.is_empty() { Ok(quit.exit) } else { Err(quit) }
@@ -141,10 +199,14 @@ impl Job<'_> {
     fn send(&self, prepared: Prepared, cleared: &Cleared, mut watch: Watch) -> Result<Exit, Quit> {
         // The embedded Graph lives as long as it is asked.
         let Prepared { subject, simulator: _simulator, .. } = prepared;
-        let (session, out) = (&self.session, self.args.out.as_deref());
-        if self.args.dry_run {
+        let (session, out) = (&self.session, self.mode.out());
+        if let Mode::Plan(_) = self.mode {
+            return self.end_plan(&subject);
+        }
+        if self.mode.is_dry() {
             return session.finish(subject, &Ended::default(), RunState::Dry, out);
         }
+        subject.ledger.set_to_send(subject.no, cleared.survey.to_send + cleared.survey.unreached)?;
         subject.ledger.set_state(subject.no, RunState::Running)?;
         let clock = Clock::system();
         let mut policy = session.settings.policy.clone();
@@ -153,7 +215,8 @@ impl Job<'_> {
         let lists = cleared.survey.lists();
         let lanes = survey::open(&subject.lanes, &cleared.survey.stops);
         let spell = Spell { policy, clock, lists: &lists, lanes: &lanes, first: Vec::new(), spent: cleared.survey.spent };
-        let (ended, subject) = session.work(subject, spell, &mut watch)?;
+        let (ended, subject) = session.bring_forward(subject, spell, self.args.approval.approval_wait, &mut watch)?;
+        session.over(&ended, &mut watch);
         drop(watch);
         session.finish(subject, &ended, RunState::Ended, out)
     }

@@ -13,7 +13,7 @@ use super::signal::Interrupts;
 use super::{pastime, streams};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::exec::{self, Counted, Ended, Goal, Journal as _, Observer, Policy, Pulse};
+use crate::exec::{self, Counted, Ended, Goal, Journal as _, Justification, Observer, Policy, Pulse};
 use crate::graph::Graph;
 use crate::ledger::{Ledger, LockError, RunNo, TenantLock};
 use crate::model::{Event, Kind, Lane, RunState, Spent, StoppedBy, TenantId, TenantRow, What};
@@ -41,6 +41,10 @@ pub(super) struct Subject {
     pub(super) tenants: Vec<TenantRow>,
     pub(super) lanes: Vec<Lane>,
     pub(super) service: Service,
+    /// What is said where a second administrator decides.
+    pub(super) justification: Option<String>,
+    /// Tenants that are known to ask why requests are made.
+    pub(super) asks_why: Vec<TenantId>,
     /// What the service may still count; none: only the ledger knows.
     pub(super) counted: Option<Vec<Counted>>,
 }
@@ -127,8 +131,11 @@ impl<'a> Session<'a> {
         spell: Spell<'_>,
         observer: &mut impl Observer,
     ) -> Result<(Ended, Subject), Quit> {
-        let Spell { policy, clock, lists, lanes, first, mut spent } = spell;
-        let Subject { ledger, no, service, tenants, counted, .. } = subject;
+        let Spell { mut policy, clock, lists, lanes, first, mut spent } = spell;
+        let Subject { ledger, no, run, service, lanes: planned, tenants, justification, asks_why, counted } = subject;
+        policy.justification = justification.as_ref().map_or(Justification::None, |_| self.settings.justification);
+        let graph = Graph::new(service.client.clone(), service.root.clone(), Arc::clone(&service.tokens), clock);
+        let graph = graph.because(justification.as_deref());
         let counted = match (counted, policy.quota) {
             (Some(counted), _) => counted,
             (None, Some(quota)) => {
@@ -140,15 +147,21 @@ impl<'a> Session<'a> {
         let mut journal = ledger.journal(no, tenants.iter().map(|row| row.id).collect())?;
         let is_last = policy.goal != Goal::Survey;
         let mut ended = spell_runtime()?.block_on(async {
-            if let Err(error) = journal.commit(Arc::new(first)).await {
+            let first = Arc::new(first);
+            if let Err(error) = journal.commit(Arc::clone(&first)).await {
                 return Ended { stopped_by: Some(StoppedBy::Ledger), journal_error: Some(error), ..Ended::default() };
+            }
+            let known: Vec<Event> = first.iter().filter(|event| event.item.is_some()).cloned().collect();
+            if !known.is_empty() {
+                observer.observe(&known, &Pulse { at: clock.stamp(), ..Pulse::default() });
             }
             let run = exec::Run {
                 policy,
                 lanes,
                 lists,
                 counted: &counted,
-                transport: Arc::new(Graph::new(service.client.clone(), service.root.clone(), Arc::clone(&service.tokens), clock)),
+                asks_why: &asks_why,
+                transport: Arc::new(graph),
                 journal: &mut journal,
                 observer,
                 clock,
@@ -159,16 +172,23 @@ impl<'a> Session<'a> {
             if is_last {
                 let what = What::Ended { stopped_by: ended.stopped_by, spent: Box::new(spent) };
                 let over = Event { item: None, at: clock.stamp(), what };
-                match journal.commit(Arc::new(vec![over.clone()])).await {
-                    Ok(()) => observer.observe(&[over], &Pulse::default()),
-                    Err(error) => drop(ended.journal_error.get_or_insert(error)),
+                if let Err(error) = journal.commit(Arc::new(vec![over])).await {
+                    ended.journal_error.get_or_insert(error);
                 }
             }
             ended
         });
         let ledger = journal.close()?;
         let counted = Some(std::mem::take(&mut ended.counted));
-        Ok((ended, Subject { ledger, tenants, service, counted, ..subject }))
+        let asks_why = std::mem::take(&mut ended.asks_why);
+        Ok((ended, Subject { ledger, no, run, tenants, lanes: planned, service, justification, asks_why, counted }))
+    }
+
+    /// Shows that it is over.
+    pub(super) fn over(&self, ended: &Ended, watch: &mut Watch) {
+        let what = What::Ended { stopped_by: ended.stopped_by, spent: Box::default() };
+        let at = self.context.clock.stamp();
+        watch.observe(&[Event { item: None, at, what }], &Pulse { at, ..Pulse::default() });
     }
 
     /// Writes the report from the ledger, shows the summary, and derives the exit code.

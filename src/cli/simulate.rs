@@ -16,7 +16,7 @@ use crate::graph::GraphRoot;
 use crate::model::{Disposition, Kind, ObjectId, PlannedRow};
 use crate::plan::{PlanPolicy, Planner};
 use crate::report::Curtain;
-use crate::sim::{Behaviour, Collection, Object, Options, Quota, Scenario, Server, Tenant};
+use crate::sim::{Approval, Behaviour, Collection, Decision, Object, Options, Quota, Scenario, Server, Span, Tenant};
 
 /// An object by its tenant's number: what the simulator must hold.
 pub(super) type Held = (u32, Kind, ObjectId);
@@ -60,6 +60,11 @@ const fn collection(kind: Kind) -> Collection {
     }
 }
 
+/// A second administrator who reads for a second.
+fn approval(decision: Decision) -> Approval {
+    Approval { decisions: vec![decision], after: Span::of_secs(1, 1), ..Approval::default() }
+}
+
 /// `simulate JOB...`: serves until a signal comes.
 pub(super) fn serve(context: &Context, args: &SimulateArgs) -> Result<Exit, Quit> {
     let inputs = Inputs::read(&args.lists)?;
@@ -81,6 +86,7 @@ pub(super) fn serve(context: &Context, args: &SimulateArgs) -> Result<Exit, Quit
         options.behaviour.write_quota = quota.0.map(|quota| Quota { count: quota.count, per: quota.per });
         options.behaviour.hidden_write_quota = None;
     }
+    options.behaviour.approval = args.approval.map(approval);
     let server = start(&runtime, options, &book, objects)?;
     for row in book.rows() {
         context.say(&format!("tenant {} is {}", crate::report::plain(&row.label), row.id));
@@ -89,6 +95,9 @@ pub(super) fn serve(context: &Context, args: &SimulateArgs) -> Result<Exit, Quit
         "{} objects, scenario {}; the client secret is simulated; end with Ctrl-C",
         read.counts.to_send, args.scenario
     ));
+    if let Some(decision) = args.approval {
+        context.say(&format!("every write needs an approval; the second administrator: {decision}"));
+    }
     streams::data(server.url());
     runtime.block_on(async {
         let _ = interrupts.receiver().wait_for(|stop| *stop != Stop::Run).await;

@@ -2,15 +2,28 @@
 //!
 //! A reader that goes away is a normal end, so a broken pipe is not an error.
 
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use super::exit::Exit;
+use super::exit::{Exit, Quit};
 use crate::report::plain;
 
 /// A line of data.
 pub(super) fn data(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Where many lines of data go.
+pub(super) fn bulk() -> impl Write {
+    BufWriter::new(io::stdout().lock())
+}
+
+/// What it means if they cannot be written. A reader that has gone has seen all it wanted.
+pub(super) fn unwritten(error: &io::Error) -> Quit {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Quit { exit: Exit::Ok, lines: Vec::new() };
+    }
+    Quit::new(Exit::Record, format!("failed to write to standard output: {error}"))
 }
 
 /// A line for people.

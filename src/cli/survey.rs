@@ -64,12 +64,13 @@ impl Observer for Count<'_> {
                 What::Looked(look) => match &look.then {
                     AfterLook::Settled(outcome) => *self.settled.entry(outcome.status).or_default() += 1,
                     AfterLook::Follow => self.adopted += 1,
-                    AfterLook::Pin | AfterLook::Again | AfterLook::Untouched => {}
+                    AfterLook::Pin | AfterLook::Planned | AfterLook::Again | AfterLook::Untouched => {}
                 },
                 What::Settled { status, .. } => *self.settled.entry(*status).or_default() += 1,
                 What::Intent { .. }
                 | What::Released
                 | What::Reply(_)
+                | What::Ruled(_)
                 | What::TenantStopped(_)
                 | What::Resumed { .. }
                 | What::Ended { .. } => {}
@@ -107,9 +108,6 @@ impl Job<'_> {
         let stopped = stops.iter().map(|stop| Event { item: None, at: clock.stamp(), what: What::TenantStopped(stop.clone()) });
         let first: Vec<Event> = recent.iter().cloned().chain(stopped).collect();
         let mut count = Count { watch, settled: BTreeMap::new(), adopted: 0 };
-        if !recent.is_empty() {
-            count.observe(&recent, &Pulse { at: clock.stamp(), ..Pulse::default() });
-        }
         let spell = Spell { policy: policy.clone(), clock, lists: &[], lanes: &lanes, first, spent: Spent::default() };
         let (ended, subject) = session.work(subject, spell, &mut count)?;
         let Count { settled, adopted, .. } = count;

@@ -76,30 +76,41 @@ impl Book {
     /// What each tenant signs in with. Everything that is missing is said at once.
     pub(super) fn sign_ins(&self, env: &Env, problems: &mut Vec<Problem>) -> Vec<SignIn> {
         let all = self.rows.iter().zip(&self.sign_ins);
-        all.filter_map(|(row, settings)| match self.mode {
-            Mode::Simulated => Some(sign_in(row, row.app.clone(), "simulated".into(), false)),
-            Mode::Real => {
-                let origin = settings.name.as_ref().map_or_else(|| "[auth]".to_owned(), |name| format!("[tenants.{name}]"));
-                let missing = |what: &str, variable: &str| {
-                    Problem::of(&origin, format!("tenant {} has no {what}: set it there, in [auth] or by {variable}", row.label))
-                };
-                let secret = match &settings.secret {
-                    None => Err(missing("client_secret", "AZURE_CLIENT_SECRET")),
-                    Some(place) => place
-                        .read(|name| env.get(name).map(str::to_owned))
-                        .map_err(|error| Problem::of(&origin, format!("failed to {error}"))),
-                };
-                let client = settings.client_id.clone().ok_or_else(|| missing("client_id", "AZURE_CLIENT_ID"));
-                match (client, secret) {
-                    (Ok(client), Ok(secret)) => Some(sign_in(row, client, secret, settings.allow_opaque)),
-                    (client, secret) => {
-                        problems.extend([client.err(), secret.err()].into_iter().flatten());
-                        None
-                    }
-                }
-            }
+        all.filter_map(|(row, settings)| {
+            let made = self.sign_in_of(row, settings, env);
+            made.map_err(|missing| problems.extend(missing)).ok()
         })
         .collect()
+    }
+
+    /// What one of the tenants signs in with.
+    pub(super) fn sign_in(&self, number: TenantNo, env: &Env) -> Result<SignIn, Vec<Problem>> {
+        let number = number as usize;
+        self.sign_in_of(&self.rows[number], &self.sign_ins[number], env)
+    }
+
+    fn sign_in_of(&self, row: &TenantRow, settings: &SignInSettings, env: &Env) -> Result<SignIn, Vec<Problem>> {
+        if let Mode::Simulated = self.mode {
+            return Ok(sign_in(row, row.app.clone(), "simulated".into()));
+        }
+        let origin = settings.name.as_ref().map_or_else(|| "[auth]".to_owned(), |name| format!("[tenants.{name}]"));
+        let missing = |what: &str, variable: &str| {
+            Problem::of(&origin, format!("tenant {} has no {what}: set it there, in [auth] or by {variable}", row.label))
+        };
+        let secret = match &settings.secret {
+            None => Err(missing("client_secret", "AZURE_CLIENT_SECRET")),
+            Some(place) => {
+                let read = place.read(|name| env.get(name).map(str::to_owned));
+                read.map_err(|error| Problem::of(&origin, format!("failed to {error}")))
+            }
+        };
+        match (settings.client_id.clone().ok_or_else(|| missing("client_id", "AZURE_CLIENT_ID")), secret) {
+            (Ok(client), Ok(secret)) => {
+                let SignInSettings { allow_opaque, expect_domain, .. } = settings.clone();
+                Ok(SignIn { allow_opaque, expect_domain, ..sign_in(row, client, secret) })
+            }
+            (client, secret) => Err([client.err(), secret.err()].into_iter().flatten().collect()),
+        }
     }
 
     fn look_up(&mut self, named: Option<&str>) -> Result<TenantNo, String> {
@@ -157,7 +168,7 @@ impl Book {
     }
 
     /// A tenant by its GUID: that of a table, if one has it.
-    fn by_id(&mut self, id: TenantId, label: &str) -> Result<TenantNo, String> {
+    pub(super) fn by_id(&mut self, id: TenantId, label: &str) -> Result<TenantNo, String> {
         for index in 0..self.tables.len() {
             if self.tables[index].tenant.as_deref().is_some_and(|tenant| tenant.parse() == Ok(id)) {
                 return self.table(index);
@@ -265,6 +276,13 @@ pub(super) fn derived(name: &str) -> TenantId {
     TenantId(Uuid::new_v5(&Uuid::NAMESPACE_DNS, name.trim().to_lowercase().as_bytes()))
 }
 
-fn sign_in(row: &TenantRow, client_id: String, secret: SecretString, allow_opaque: bool) -> SignIn {
-    SignIn { tenant: row.id, label: row.label.clone(), client_id, credential: Credential::ClientSecret(secret), allow_opaque }
+fn sign_in(row: &TenantRow, client_id: String, secret: SecretString) -> SignIn {
+    SignIn {
+        tenant: row.id,
+        label: row.label.clone(),
+        client_id,
+        credential: Credential::ClientSecret(secret),
+        allow_opaque: false,
+        expect_domain: None,
+    }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::options::RunOptions;
 use super::table::{Document, Table};
-use super::value::{duration, word};
+use super::value::{duration, growth, positive_duration, word};
 use crate::auth::SecretRef;
+use crate::exec::Justification;
 use crate::graph::Cloud;
-use crate::model::{ObjectId, Problem};
+use crate::model::{ObjectId, Problem, TenantId};
 
 /// `config.toml`, read and not yet merged with anything.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct ConfigFile {
     pub(super) tenants: Vec<TenantTable>,
     pub(super) run: RunOptions,
     pub(super) guard: GuardOptions,
+    /// `[approval] mode`.
+    pub(super) justification: Option<Justification>,
     pub(super) report: ReportOptions,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) log: LogOptions,
@@ -41,6 +44,7 @@ pub(super) struct AuthOptions {
     pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<SecretRef>,
     pub(super) allow_opaque_token: Option<bool>,
+    pub(super) expect_domain: Option<String>,
 }
 
 #[derive(Debug)]
@@ -56,6 +60,9 @@ pub(super) struct GuardOptions {
     pub(super) protect_file: Option<PathBuf>,
     pub(super) refuse_protected: bool,
     pub(super) vpp_again_after: Option<Duration>,
+    pub(super) max_list_age: Option<Duration>,
+    pub(super) max_items_per_day: Option<u64>,
+    pub(super) max_growth: Option<f64>,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +87,7 @@ impl ConfigFile {
         let mut run = top.table("run", problems);
         let mut verify = top.table("verify", problems);
         let mut guard = top.table("guard", problems);
+        let mut approval = top.table("approval", problems);
         let mut report = top.table("report", problems);
         let mut state = top.table("state", problems);
         let mut log = top.table("log", problems);
@@ -95,11 +103,13 @@ impl ConfigFile {
             auth: AuthOptions::take(&mut auth, problems),
             run: RunOptions::take(&mut run, &mut verify, problems),
             guard: GuardOptions::take(&mut guard, problems),
+            justification: approval
+                .value("mode", problems, |text| word(text, &[("ask", Justification::Asked), ("always", Justification::Always)])),
             report: ReportOptions::take(&mut report, problems),
             state_dir: state.text("dir", problems).map(PathBuf::from),
             log: LogOptions::take(&mut log, problems),
         };
-        for table in [graph, auth, run, verify, guard, report, state, log, top] {
+        for table in [graph, auth, run, verify, guard, approval, report, state, log, top] {
             table.finish(problems);
         }
         file
@@ -129,6 +139,12 @@ impl AuthOptions {
             client_id: table.text("client_id", problems),
             client_secret: table.value("client_secret", problems, str::parse),
             allow_opaque_token: table.flag("allow_opaque_token", problems),
+            // A GUID would be its own proof.
+            expect_domain: table.value("expect_domain", problems, |text| {
+                let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-');
+                let is_domain = text.contains('.') && text.trim().chars().all(is_plain) && text.parse::<TenantId>().is_err();
+                is_domain.then(|| text.trim().to_lowercase()).ok_or_else(|| "a domain such as contoso.com is expected".to_owned())
+            }),
         }
     }
 
@@ -139,6 +155,7 @@ impl AuthOptions {
             client_id: stronger.client_id.or(self.client_id),
             client_secret: stronger.client_secret.or(self.client_secret),
             allow_opaque_token: stronger.allow_opaque_token.or(self.allow_opaque_token),
+            expect_domain: stronger.expect_domain.or(self.expect_domain),
         }
     }
 }
@@ -158,6 +175,10 @@ impl GuardOptions {
                 .value("protect_mode", problems, |text| word(text, &[("skip", false), ("refuse", true)]))
                 .unwrap_or(false),
             vpp_again_after: table.value("vpp_again_after", problems, duration),
+            max_list_age: table.value("max_list_age", problems, positive_duration),
+            max_items_per_day: table
+                .value("max_items_per_day", problems, |text| text.parse().map_err(|_| format!("{text:?} is not a number"))),
+            max_growth: table.value("max_growth", problems, growth),
         }
     }
 }

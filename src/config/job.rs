@@ -96,6 +96,11 @@ impl Job {
         first.map(|item| Problem::at(name, item.line, message)).into_iter().collect()
     }
 
+    /// Whether it is a list itself.
+    pub const fn has_items(&self) -> bool {
+        !self.items.is_empty()
+    }
+
     /// Its own items as a list with a number, if it has any.
     pub fn entries(&self, number: u32, name: &str) -> Option<(Source, Vec<Entry>)> {
         if self.items.is_empty() {

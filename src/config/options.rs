@@ -47,6 +47,8 @@ pub struct RunOptions {
     pub deadline: Option<Duration>,
     /// The breaker.
     pub max_fail: Option<Bounds>,
+    /// So many items of each tenant and kind go first.
+    pub canary: Option<NonZeroUsize>,
     /// The guard on the number of items.
     pub max_items: Option<Bounds>,
     /// What an empty list means.
@@ -76,6 +78,7 @@ impl RunOptions {
             timeout: table.value("timeout", problems, positive_duration),
             deadline: table.value("deadline", problems, deadline),
             max_fail: table.value("max_fail", problems, str::parse),
+            canary: table.value("canary", problems, number),
             max_items: table.value("max_items", problems, str::parse),
             on_empty: table.value("on_empty", problems, str::parse),
             settle: table.value("settle", problems, positive_duration),
@@ -98,6 +101,7 @@ impl RunOptions {
             timeout: stronger.timeout.or(self.timeout),
             deadline: stronger.deadline.or(self.deadline),
             max_fail: stronger.max_fail.or(self.max_fail),
+            canary: stronger.canary.or(self.canary),
             max_items: stronger.max_items.or(self.max_items),
             on_empty: stronger.on_empty.or(self.on_empty),
             settle: stronger.settle.or(self.settle),
@@ -116,7 +120,8 @@ impl RunOptions {
             (ours, theirs) => theirs.or(ours),
         };
         let (max_items, max_fail) = (both(self.max_items, job.max_items), both(self.max_fail, job.max_fail));
-        Self { max_fail, max_items, ..self.under(job) }
+        let canary = [self.canary, job.canary].into_iter().flatten().min();
+        Self { max_fail, canary, max_items, ..self.under(job) }
     }
 }
 

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::env::Env;
-use super::file::{AuthOptions, ConfigFile};
+use super::file::{AuthOptions, ConfigFile, GuardOptions};
 use super::options::{OnEmpty, RunOptions};
 use crate::auth::{Authority, SecretRef};
-use crate::exec::{Goal, PerService, Policy, Quota};
+use crate::exec::{Goal, Justification, PerService, Policy, Quota, Scope};
 use crate::graph::{Cloud, GraphRoot};
 use crate::model::{Bounds, ObjectId, Problem};
+use crate::plan::Guards;
 
 /// How one tenant signs in, as far as config and environment say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct SignInSettings {
     pub secret: Option<SecretRef>,
     /// Whether a token that does not show its tenant is accepted.
     pub allow_opaque: bool,
+    /// A domain that must belong to the tenant.
+    pub expect_domain: Option<String>,
 }
 
 /// What flags (and `BULK_REVOKE_*`) say of things that config says as well.
@@ -38,6 +41,8 @@ pub struct Flags {
     pub authority: Option<String>,
     /// Further certificates to trust.
     pub ca_file: Option<PathBuf>,
+    /// Whether many items may be unknown to the service.
+    pub allow_missing: bool,
     /// Whether the run goes to its own simulator, wherever the real one would go.
     pub simulated: bool,
 }
@@ -59,16 +64,18 @@ pub struct Settings {
     pub policy: Policy,
     /// One request.
     pub timeout: Duration,
-    /// The guard on the number of items.
-    pub max_items: Bounds,
+    /// So many items of each tenant and kind go first.
+    pub canary: Option<NonZeroUsize>,
+    /// Which requests say why they are made, if it can be said.
+    pub justification: Justification,
+    /// The guards' limits.
+    pub guards: Guards,
     /// What an empty list means.
     pub on_empty: OnEmpty,
     /// Ids that are never sent.
     pub protect: Vec<ObjectId>,
     /// A file with more of them.
     pub protect_file: Option<PathBuf>,
-    /// A protected id refuses the run instead of being skipped.
-    pub refuse_protected: bool,
     /// A VPP token that an earlier run revoked within this time is skipped.
     pub vpp_again_after: Duration,
     /// Where report directories are made.
@@ -111,6 +118,7 @@ pub fn settings(layers: Layers, env: &Env, problems: &mut Vec<Problem>) -> Optio
         client_id: env.get("AZURE_CLIENT_ID").map(str::to_owned),
         client_secret: env.get("AZURE_CLIENT_SECRET").map(|_| SecretRef::Env("AZURE_CLIENT_SECRET".to_owned())),
         allow_opaque_token: None,
+        expect_domain: None,
     };
     let base = azure.under(config.auth);
     let tenants = config.tenants.into_iter().map(|table| {
@@ -135,12 +143,13 @@ pub fn settings(layers: Layers, env: &Env, problems: &mut Vec<Problem>) -> Optio
         tenants,
         other: sign_in(None, base),
         timeout: run.timeout.unwrap_or(DEFAULT_TIMEOUT),
-        max_items: run.max_items.unwrap_or_default(),
+        canary: run.canary,
+        justification: config.justification.unwrap_or(Justification::Asked),
+        guards: guards(&run, &config.guard, flags.allow_missing),
         on_empty: run.on_empty.unwrap_or(OnEmpty::Fail),
         policy: policy(&run),
         protect: config.guard.protect,
         protect_file: config.guard.protect_file,
-        refuse_protected: config.guard.refuse_protected,
         vpp_again_after: config.guard.vpp_again_after.unwrap_or(DEFAULT_VPP_AGAIN_AFTER),
         report_dir: config.report.dir.unwrap_or_else(|| PathBuf::from("reports")),
         excel: config.report.excel.unwrap_or(false),
@@ -197,6 +206,8 @@ fn policy(run: &RunOptions) -> Policy {
         max_pause: run.max_pause.unwrap_or(DEFAULT_MAX_PAUSE),
         deadline: run.deadline.filter(|deadline| !deadline.is_zero()),
         max_fail: run.max_fail.unwrap_or_default(),
+        scope: Scope::All,
+        justification: Justification::None,
         goal: Goal::Revoke,
         settle: PerService { android: settle, vpp: settle * VPP_SETTLES },
         verify: run.verify.unwrap_or(true),
@@ -211,6 +222,17 @@ fn policy(run: &RunOptions) -> Policy {
     }
 }
 
+fn guards(run: &RunOptions, guard: &GuardOptions, allow_missing: bool) -> Guards {
+    Guards {
+        max_list_age: guard.max_list_age,
+        allow_missing,
+        refuse_protected: guard.refuse_protected,
+        max_items: run.max_items.unwrap_or_default(),
+        max_items_per_day: guard.max_items_per_day,
+        max_growth: guard.max_growth,
+    }
+}
+
 fn sign_in(name: Option<String>, auth: AuthOptions) -> SignInSettings {
     SignInSettings {
         name,
@@ -218,6 +240,7 @@ fn sign_in(name: Option<String>, auth: AuthOptions) -> SignInSettings {
         client_id: auth.client_id,
         secret: auth.client_secret,
         allow_opaque: auth.allow_opaque_token.unwrap_or(false),
+        expect_domain: auth.expect_domain,
     }
 }
 

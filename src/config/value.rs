@@ -50,6 +50,15 @@ pub fn quota(text: &str) -> Result<Option<Quota>, String> {
     Ok(Some(Quota { count, per }))
 }
 
+/// Reads how many times as many, `3` or `1.5`.
+///
+/// # Errors
+/// Says what was expected.
+pub(super) fn growth(text: &str) -> Result<f64, String> {
+    let times = text.trim().parse::<f64>().ok().filter(|times| times.is_finite() && *times >= 1.0);
+    times.ok_or_else(|| format!("{text:?} is not a number of times such as 3 or 1.5, and not below 1"))
+}
+
 /// Reads a word of a closed list.
 ///
 /// # Errors
@@ -75,6 +84,14 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(positive_duration("0s").is_err());
+    }
+
+    #[test]
+    fn growth_is_a_number_of_times_and_not_below_one() {
+        assert_eq!(["3", "1.5", "1"].map(growth), [Ok(3.0), Ok(1.5), Ok(1.0)]);
+        for text in ["0.9", "-3", "3x", "200%", "inf", "nan", ""] {
+            assert!(growth(text).is_err(), "{text}");
+        }
     }
 
     #[test]

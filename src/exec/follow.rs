@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::backoff::RETRY;
+use super::held::Held;
 use super::look::NO_PIN;
 use super::policy::Policy;
 use super::port::Verdict;
@@ -17,11 +18,11 @@ pub(super) enum Follow {
 }
 
 /// What follows from a verdict on an item with this history.
-pub(super) fn follow(verdict: &Verdict, work: &Work, policy: &Policy) -> Follow {
-    let progress = &work.progress;
+pub(super) fn follow(verdict: &Verdict, held: &Held, policy: &Policy) -> Follow {
+    let Work { item, progress } = &held.work;
     let attempts = progress.attempts + 1;
     let used_up = attempts >= policy.max_attempts.get();
-    let is_hopeless = progress.pin.is_none() && work.item.kind.facts().service == Service::Vpp;
+    let is_hopeless = progress.pin.is_none() && item.kind.facts().service == Service::Vpp;
     let at_once = |then| Follow::Reply(then, Duration::ZERO);
     let later =
         |after: Option<Duration>| Follow::Reply(Then::Again, RETRY.delay(progress.attempts).max(after.unwrap_or_default()));
@@ -30,10 +31,21 @@ pub(super) fn follow(verdict: &Verdict, work: &Work, policy: &Policy) -> Follow 
             at_once(settled(Outcome::new(Status::Unconfirmed, NO_PIN)))
         }
         Verdict::Settled { status: Status::Accepted, .. } if policy.verify => at_once(Then::Confirm),
+        // It was approved so often, and queued again each time.
+        Verdict::Settled { status: Status::AwaitingApproval, reason } if progress.granted && used_up => {
+            let reason = format!("queued again after {attempts} attempts: {reason}");
+            at_once(permanent(progress, Outcome::new(Status::Failed, reason)))
+        }
         Verdict::Settled { status: status @ (Status::Accepted | Status::AwaitingApproval), reason } => {
             at_once(settled(Outcome::new(*status, reason)))
         }
         Verdict::Settled { status, reason } => at_once(permanent(progress, Outcome::new(*status, reason))),
+        // It did say why, and cannot say more.
+        Verdict::NeedsApproval { reason } if held.pleaded => at_once(permanent(
+            progress,
+            Outcome::new(Status::Refused, format!("it said why it is made, and was refused: {reason}")),
+        )),
+        Verdict::NeedsApproval { .. } => at_once(Then::Justify),
         Verdict::Denied { reason } => at_once(permanent(progress, Outcome::new(Status::Refused, reason))),
         Verdict::NoToken => Follow::Released,
         Verdict::Throttled { .. } => at_once(Then::Throttled),

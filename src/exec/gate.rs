@@ -13,6 +13,9 @@ use crate::clock::Moment;
 /// This many answers of a lane, all of them "you may not", and none other: the app lacks the permission.
 pub(super) const DENIED_ALIKE: u32 = 5;
 
+/// As many are enough where there is nothing else to come; a single one may be its item's own failure.
+pub(super) const DENIED_ALL: u32 = 2;
+
 /// Reads for each write: the service takes ten requests of any kind for one write (throttling limits page of
 /// 2025-01-14: 1,000 and 100 in 20 s), and counts the writes among them.
 const READS_PER_WRITE: NonZeroU32 = NonZeroU32::new(9).unwrap();
@@ -231,9 +234,10 @@ impl Gate {
         }
     }
 
-    /// Whether the first answers all denied the right to do this.
-    pub(super) fn is_denied_alike(&self) -> bool {
-        [&self.writes, &self.reads].iter().any(|side| side.denied.is_some_and(|count| count >= DENIED_ALIKE))
+    /// Whether the first answers denied the right to do this, or so many that are all that there will be.
+    pub(super) fn is_denied_alike(&self, all: Option<u32>) -> bool {
+        let enough = all.unwrap_or(DENIED_ALIKE);
+        [&self.writes, &self.reads].iter().any(|side| side.denied.is_some_and(|count| count >= enough))
     }
 
     /// A request sent at `sent_at` was told to come later: the lane pauses. Says for how long.

@@ -25,6 +25,8 @@ pub(super) struct Held {
     pub(super) failing_since: Moment,
     /// Whether it was sent in this session.
     pub(super) was_sent: bool,
+    /// Whether its last request said why it is made.
+    pub(super) pleaded: bool,
 }
 
 impl Held {
@@ -39,6 +41,7 @@ impl Held {
             trouble: None,
             failing_since: Moment::ZERO,
             was_sent: false,
+            pleaded: false,
         }
     }
 

@@ -7,8 +7,9 @@ use super::gate::{Gate, Stream};
 use super::held::{Held, Waiting};
 use super::looks::Looks;
 use super::pace::Turn;
-use super::policy::{Goal, Policy, Quota};
-use super::tenant::Tenant;
+use super::policy::{Goal, Policy, Quota, Scope};
+use super::survey::Census;
+use super::tenant::{Access, Tenant};
 use crate::clock::Moment;
 use crate::model::{ItemNo, Kind, Lane, Phase, Progress, Status, Work};
 
@@ -30,8 +31,9 @@ pub(super) struct LaneState {
     pub(super) lane: Lane,
     /// Index of its tenant.
     pub(super) tenant: usize,
-    /// Items not settled yet.
+    /// Items not settled yet, and those of them that are on their way.
     pub(super) left: u64,
+    pub(super) open: u64,
     /// Items still in the ledger alone.
     to_fetch: u64,
     /// The last item fetched from the ledger, and whether there are more.
@@ -57,8 +59,14 @@ pub(super) struct LaneState {
     /// When its last write came back, or its last items from the ledger.
     quiet_since: Moment,
     read_well_at: Moment,
-    /// Items that were read and may be sent, by kind, for a survey.
-    pub(super) surveyed: [u64; Kind::ALL.len()],
+    /// What a survey found, by kind.
+    pub(super) surveyed: [Census; Kind::ALL.len()],
+    /// Where only the first items are to be sent: how many are, by kind, and the last of them.
+    canaries: [(usize, ItemNo); Kind::ALL.len()],
+    /// The first reason for which the service denied something, as long as it denied everything.
+    pub(super) denied: Option<String>,
+    /// Whether items are sent because they were approved: a few, picked out of many, that say nothing of those.
+    pub(super) is_picked: bool,
 }
 
 impl LaneState {
@@ -67,6 +75,7 @@ impl LaneState {
             lane,
             tenant,
             left: lane.items,
+            open: 0,
             to_fetch: lane.items,
             fetched: lane.after,
             more: lane.items > 0,
@@ -82,7 +91,10 @@ impl LaneState {
             stopped: false,
             quiet_since: Moment::ZERO,
             read_well_at: Moment::ZERO,
-            surveyed: [0; Kind::ALL.len()],
+            surveyed: [Census::default(); Kind::ALL.len()],
+            canaries: [(0, ItemNo(0)); Kind::ALL.len()],
+            denied: None,
+            is_picked: false,
         }
     }
 
@@ -101,11 +113,36 @@ impl LaneState {
     pub(super) fn came(&mut self, work: Work, policy: &Policy, now: Moment) {
         self.fetched = work.item.no;
         self.to_fetch = self.to_fetch.saturating_sub(1);
-        if concerns(policy.goal, &work.progress) {
+        if concerns(policy.goal, &work.progress) && self.is_in(policy.scope, &work) {
+            self.open += 1;
             self.admit(Held::new(work, Moment::ZERO), policy, now);
         } else {
             self.left = self.left.saturating_sub(1);
         }
+    }
+
+    /// Whether an item is one of those that are worked on. What is in doubt might have to be sent again: where the first
+    /// items go alone, it waits with the rest.
+    fn is_in(&mut self, scope: Scope, work: &Work) -> bool {
+        match scope {
+            Scope::All => true,
+            Scope::Unsettled => !matches!(work.progress.phase, Phase::Settled(_)),
+            Scope::Canaries(most) => {
+                let (count, last) = &mut self.canaries[work.item.kind as usize];
+                let is_next = work.progress.phase == Phase::Ready && *count < most.get() && *last < work.item.no;
+                if is_next {
+                    (*count, *last) = (*count + 1, work.item.no);
+                }
+                is_next
+            }
+        }
+    }
+
+    /// One of the first items needed no request, so that it shows nothing: another one takes its place.
+    pub(super) fn is_no_canary(&mut self, kind: Kind) {
+        let (count, last) = &mut self.canaries[kind as usize];
+        *count = count.saturating_sub(1);
+        (self.fetched, self.more) = (self.fetched.min(*last), true);
     }
 
     /// Whether a pause of the lane or of its tenant is on.
@@ -159,7 +196,7 @@ impl LaneState {
 
     /// The first of its deadlines that was not heeded yet.
     pub(super) fn next_deadline(&self, tenant: &Tenant, policy: &Policy, sends: bool) -> Option<Moment> {
-        let ends = self.deadlines(tenant, policy, sends).filter(|_| !self.stopped && !tenant.stopped)?;
+        let ends = self.deadlines(tenant, policy, sends).filter(|_| !self.stopped && tenant.access != Access::Closed)?;
         ends.into_iter().filter(|end| self.swept_at.is_none_or(|swept| swept < *end)).min()
     }
 
@@ -268,19 +305,21 @@ impl LaneState {
         let progress = &held.work.progress;
         match progress.phase {
             // A list has shown it.
-            Phase::Ready if policy.goal == Goal::Survey && progress.pin.is_some() => {
-                self.surveyed[held.work.item.kind as usize] += 1;
+            Phase::Ready if policy.goal == Goal::Survey && !progress.is_unread() => {
+                self.surveyed[held.work.item.kind as usize].to_send += 1;
             }
             // Absence from a list proves nothing.
             Phase::Ready if policy.goal == Goal::Survey => self.looks.add_alone(held),
             Phase::Ready => {
-                if progress.pin.is_some() && !progress.doubted {
+                if !progress.is_unread() && !progress.doubted {
                     held.fresh_until = policy.pinned_until;
                 }
                 self.offer(held, policy, now);
             }
             // Whoever waited for the answer is gone; the service may still be at work on it.
-            Phase::InFlight | Phase::InDoubt => self.looks.add(held, now + policy.settle.of(self.lane.service)),
+            Phase::InFlight | Phase::InDoubt | Phase::Settled(Status::Unknown) => {
+                self.looks.add(held, now + policy.settle.of(self.lane.service));
+            }
             Phase::Confirming | Phase::Settled(_) => self.looks.add(held, now),
         }
     }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use super::gate::Stream;
+use super::gate::{DENIED_ALL, Stream};
+use super::policy::Scope;
 use super::port::{Answer, NoToken, Sight, Verdict};
 use super::schedule::Scheduler;
 use super::taken::Exchange;
+use super::tenant::Access;
 use crate::clock::Moment;
-use crate::model::{Reached, Status, StopCause, StoppedBy, TenantId, TenantStop};
+use crate::model::{Class, Reached, Status, StopCause, StoppedBy, TenantId, TenantStop};
 
 /// What an exchange teaches about the service.
 enum Lesson<'a> {
@@ -56,9 +58,14 @@ impl Scheduler {
                 self.count(Status::Refused, denied);
                 Lesson::Answered
             }
-            Verdict::Denied { .. } | Verdict::Again { reached: Reached::Answered, .. } => Lesson::Answered,
+            Verdict::Denied { reason } => {
+                self.lanes[index].denied.get_or_insert_with(|| reason.clone());
+                Lesson::Answered
+            }
+            Verdict::NeedsApproval { .. } | Verdict::Again { reached: Reached::Answered, .. } => Lesson::Answered,
         };
-        self.take_lesson(index, Stream::Write, (&lesson, token), times)
+        let asked_why = matches!(exchange.answer.verdict, Verdict::NeedsApproval { .. }).then(|| self.asked_why(index)).flatten();
+        self.take_lesson(index, Stream::Write, (&lesson, token), times).or(asked_why)
     }
 
     /// Draws the consequences of a read.
@@ -75,7 +82,8 @@ impl Scheduler {
             Sight::NoToken => Lesson::NeverLeft,
             Sight::Again { reached: false, .. } => Lesson::Unreachable,
             Sight::Again { reached: true, .. } => Lesson::Unclear,
-            Sight::Denied { .. } => {
+            Sight::Denied { reason } => {
+                self.lanes[index].denied.get_or_insert_with(|| reason.clone());
                 self.lanes[index].gate.answered(Stream::Read, true);
                 Lesson::Answered
             }
@@ -133,6 +141,10 @@ impl Scheduler {
 
     /// Counts items that were sent and are settled, and heeds the breaker.
     pub(super) fn count(&mut self, status: Status, times: u32) {
+        let is_harmless = status.class() == Class::Success || matches!(status, Status::NotFound | Status::Superseded);
+        if matches!(self.policy.scope, Scope::Canaries(_)) && times > 0 && !is_harmless {
+            self.stop(StoppedBy::Canary);
+        }
         (0..times).for_each(|_| self.breaker.count(status));
         if self.breaker.is_open(self.policy.max_fail) {
             self.stop(StoppedBy::Breaker);
@@ -154,18 +166,24 @@ impl Scheduler {
     /// Stops a lane whose first items were all denied: the app may not do this, whatever else it may do.
     pub(super) fn close_denied(&mut self, index: usize) -> Option<TenantStop> {
         let lane = &mut self.lanes[index];
-        if lane.stopped || !lane.gate.is_denied_alike() {
+        let all = match self.policy.scope {
+            Scope::Canaries(_) if lane.open == 0 => Some(1),
+            Scope::All if lane.left == 0 && !lane.is_picked => Some(DENIED_ALL),
+            Scope::Canaries(_) | Scope::All | Scope::Unsettled => None,
+        };
+        if lane.stopped || !lane.gate.is_denied_alike(all) {
             return None;
         }
         lane.stopped = true;
+        let service = lane.lane.service;
         let stop = TenantStop {
             tenant: lane.lane.tenant,
-            service: Some(lane.lane.service),
+            service: Some(service),
             cause: StopCause::Permission,
             message: format!(
-                "the service denied this app every one of the first {} items: grant it {} with admin consent",
-                lane.lane.service,
-                lane.lane.service.permission()
+                "every one of the first {service} items was denied: {}; grant the app {} with admin consent",
+                lane.denied.as_deref().unwrap_or("no reason given"),
+                service.permission()
             ),
         };
         self.tenant_stops.push(stop.clone());
@@ -174,7 +192,7 @@ impl Scheduler {
 
     fn stop_tenant(&mut self, id: TenantId, cause: StopCause, message: String) -> Option<TenantStop> {
         let tenant = self.tenants.iter_mut().find(|tenant| tenant.id == id)?;
-        if std::mem::replace(&mut tenant.stopped, true) {
+        if std::mem::replace(&mut tenant.access, Access::Closed) == Access::Closed {
             return None;
         }
         let stop = TenantStop { tenant: id, service: None, cause, message };

@@ -38,14 +38,17 @@ pub(super) fn looked(
 ) -> (Option<What>, Next) {
     (held.failures, held.trouble) = (0, None);
     let progress = &held.work.progress;
+    let is_first = progress.phase == Phase::Ready && !progress.doubted;
     let (then, next) = match progress.phase {
-        Phase::Ready if !progress.doubted => unsent(held, ended, shown, policy),
+        Phase::Ready if is_first => unsent(held, ended, shown, policy),
         Phase::Ready | Phase::InFlight | Phase::InDoubt | Phase::Settled(Status::Unknown) => {
             doubted(held, (began, ended), shown, policy)
         }
-        Phase::Confirming | Phase::Settled(_) => confirming(held, began, shown),
+        Phase::Confirming | Phase::Settled(_) => confirming(held, began, shown, policy),
     };
-    (then.map(|then| What::Looked(Box::new(Look { reading: shown.cloned(), then }))), next)
+    // What is for people is told of an object as it was before anything was sent.
+    let reading = || shown.map(|now| if is_first { now.clone() } else { Snapshot { about: None, ..now.clone() } });
+    (then.map(|then| What::Looked(Box::new(Look { reading: reading(), then }))), next)
 }
 
 /// Nothing was sent yet, or nothing that had an effect: what is found here costs no request.
@@ -61,7 +64,13 @@ fn unsent(held: &mut Held, ended: Moment, shown: Option<&Snapshot>, policy: &Pol
         }
         Standing::AtWork => (Some(AfterLook::Follow), Next::Look(ended + CONFIRM.delay(0))),
         Standing::Live | Standing::Reissued(_) => {
-            let is_known = pin.is_some_and(|pin| pin.agrees(now) && pin.name == now.name);
+            // Somebody else was faster: what is wished for is there, and to send it would do it twice.
+            match pin.map(|pin| judge(held.work.item.kind, Some(pin), now)) {
+                Some(Finding::Revoked) => return settled(Status::Revoked, "revoked by somebody else since it was first read"),
+                Some(Finding::Partial(why)) => return settled(Status::Partial, &format!("by somebody else: {why}")),
+                Some(Finding::AtWork | Finding::Reissued(_) | Finding::Unchanged | Finding::CannotTell) | None => {}
+            }
+            let is_known = !held.work.progress.is_unread() && pin.is_some_and(|pin| pin.agrees(now) && pin.name == now.name);
             held.fresh_until = fresh_until(ended, policy);
             ((!is_known).then_some(AfterLook::Pin), Next::Send)
         }
@@ -152,20 +161,23 @@ fn untouched(held: &mut Held, (began, ended): (Moment, Moment), shown: Option<&S
 }
 
 /// The service said yes, or is at work.
-fn confirming(held: &mut Held, began: Moment, shown: Option<&Snapshot>) -> Follow {
+fn confirming(held: &mut Held, began: Moment, shown: Option<&Snapshot>, policy: &Policy) -> Follow {
     let progress = &held.work.progress;
+    let is_queued = progress.phase == Phase::Settled(Status::AwaitingApproval);
     let finding = shown.map(|now| judge(held.work.item.kind, progress.pin.as_deref(), now));
     match finding {
         Some(Finding::Revoked) => settled(Status::Revoked, ""),
         Some(Finding::Partial(why)) => settled(Status::Partial, &why),
+        Some(Finding::Reissued(_)) if is_queued && policy.allow_reissued => (None, Next::Over),
+        Some(Finding::Reissued(what)) if is_queued => {
+            settled(Status::Superseded, &format!("re-issued since the plan: {what}; not sent"))
+        }
         Some(Finding::Reissued(what)) => {
             settled(Status::Superseded, &format!("re-issued before reading back could show its end: {what}"))
         }
         Some(Finding::AtWork) => (Some(AfterLook::Follow), again(held, began)),
         // A second administrator may take days: one look tells that it is not so yet.
-        Some(Finding::Unchanged | Finding::CannotTell) | None if progress.phase == Phase::Settled(Status::AwaitingApproval) => {
-            (None, Next::Over)
-        }
+        Some(Finding::Unchanged | Finding::CannotTell) | None if is_queued => (None, Next::Over),
         // It was not to be read back, and cannot be.
         Some(Finding::CannotTell) if is_hopeless(held) && progress.phase == Phase::Settled(Status::Accepted) => {
             (None, Next::Over)

@@ -5,6 +5,7 @@
 //! pure scheduler that is told the time; one loop owns all state and obeys it.
 
 mod agenda;
+mod approvals;
 mod attempts;
 mod backoff;
 mod breaker;
@@ -12,11 +13,13 @@ mod follow;
 mod forecast;
 mod gate;
 mod held;
+mod inventory;
 mod lane;
 mod lessons;
 mod look;
 mod looks;
 mod pace;
+mod plea;
 mod policy;
 mod port;
 mod rate;
@@ -31,12 +34,14 @@ mod tenant;
 mod tests;
 mod ticket;
 
+pub use approvals::{Approver, Requests, Seen, Standing, Unseen, approvals, ruling};
 pub use forecast::{ASSUMED_LATENCY, Bottleneck, Forecast, Load, forecast};
 pub use gate::Stream;
+pub use inventory::{Unread, inventory};
 pub use lane::concerns;
-pub use policy::{Goal, PerService, Policy, Quota};
+pub use policy::{Goal, Justification, PerService, Policy, Quota, Scope};
 pub use port::{
-    Answer, Journal, JournalError, NextPage, NoToken, Observer, Order, Page, Pulse, Reading, Sight, Transport, Verdict,
+    Answer, Journal, JournalError, NextPage, NoToken, Observer, Order, Page, Plea, Pulse, Reading, Sight, Transport, Verdict,
 };
 pub use run::run;
 pub use spell::{Counted, Ended, Run, Stop};

@@ -26,6 +26,28 @@ pub enum Goal {
     Confirm,
 }
 
+/// Which items a session works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All that its goal concerns.
+    All,
+    /// So many of each tenant and kind that were not sent yet: one that is not shown to be revoked stops the session.
+    Canaries(NonZeroUsize),
+    /// All but what is settled, if only for now.
+    Unsettled,
+}
+
+/// Whether requests say why they are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Justification {
+    /// Nobody has said why.
+    None,
+    /// Where a tenant asks.
+    Asked,
+    /// All of them.
+    Always,
+}
+
 /// One duration for Android and one for VPP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PerService {
@@ -62,6 +84,10 @@ pub struct Policy {
     pub deadline: Option<Duration>,
     /// Failures after which nothing more is sent.
     pub max_fail: Bounds,
+    /// Which items are worked on.
+    pub scope: Scope,
+    /// Whether it can be said why requests are made.
+    pub justification: Justification,
     /// What the session is for.
     pub goal: Goal,
     /// How long a lost request may still be working at the service.

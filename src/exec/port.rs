@@ -9,12 +9,26 @@ use uuid::Uuid;
 use crate::model::{Event, Item, ItemNo, Kind, Lane, ObjectId, Reached, Snapshot, Stamp, Status, TenantId, Work};
 
 /// One exchange that is about to happen.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Order {
     /// What to revoke.
     pub item: Item,
     /// The `client-request-id` that the durable intent names.
     pub client_request_id: Uuid,
+    /// What it says to a tenant in which a second administrator decides.
+    pub plea: Plea,
+}
+
+/// What a request says to Multi Admin Approval.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Plea {
+    /// Nothing.
+    #[default]
+    None,
+    /// Why it is made.
+    Justification,
+    /// That it was approved, by this code.
+    Code(String),
 }
 
 /// What an answer means for the item and for the run.
@@ -46,6 +60,11 @@ pub enum Verdict {
     },
     /// The token was refused; the next attempt is made with a fresh one. It had no effect.
     Unauthorized,
+    /// A second administrator decides on such requests, and this one does not say why it is made. It had no effect.
+    NeedsApproval {
+        /// The service's wish, in words.
+        reason: String,
+    },
     /// There was no token: nothing left.
     NoToken,
 }
@@ -124,6 +143,10 @@ pub struct NextPage(pub String);
 pub struct Page {
     /// What is on it.
     pub objects: Vec<(ObjectId, Snapshot)>,
+    /// What is on it, and shown too little of to be judged.
+    pub partial: Vec<(ObjectId, Snapshot)>,
+    /// How many objects on it have no id that could be asked for.
+    pub nameless: usize,
     /// Where the next one is, if there is one.
     pub next: Option<NextPage>,
 }

@@ -63,6 +63,7 @@ enum Wake {
 pub async fn run<T: Transport, J: Journal, O: Observer>(run: Run<'_, T, J, O>) -> Ended {
     let mut scheduler = Scheduler::new(run.policy.clone(), run.lanes);
     scheduler.know(run.lists);
+    scheduler.tenants.iter_mut().for_each(|tenant| tenant.asks_why = run.asks_why.contains(&tenant.id));
     scheduler.recall(run.counted, run.clock.now(), run.clock.stamp());
     let account = Account::new(run.policy.goal, run.clock.now());
     let attempts = Attempts::new(Arc::clone(&run.transport), run.clock);
@@ -222,10 +223,11 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         }
     }
 
-    fn send(&mut self, ticket: Ticket) {
+    fn send(&mut self, mut ticket: Ticket) {
         let item = ticket.held.work.item;
+        let plea = self.scheduler.plea(&mut ticket);
         match ticket.held.work.progress.client_request_id {
-            Some(client_request_id) => self.attempts.send(ticket, Order { item, client_request_id }),
+            Some(client_request_id) => self.attempts.send(ticket, Order { item, client_request_id, plea }),
             None => self.scheduler.stop(StoppedBy::Bug),
         }
     }
@@ -352,6 +354,7 @@ impl<T: Transport, J: Journal, O: Observer> Loop<'_, T, J, O> {
         }
         Ended {
             stopped_by: self.scheduler.stopped_by(),
+            asks_why: self.scheduler.asks_why(),
             surveyed: self.scheduler.surveyed(),
             counted: self.scheduler.counted(self.run.clock.now(), self.run.clock.stamp()),
             spent: self.account.until(self.run.clock.now()),

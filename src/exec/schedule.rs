@@ -15,7 +15,7 @@ use super::port::Pulse;
 use super::rate::{APP_CEILING, Rate};
 use super::spell::Counted;
 use super::survey::Arrived;
-use super::tenant::Tenant;
+use super::tenant::{Access, Tenant};
 use super::ticket::{Next, PageTicket, Ticket};
 use crate::clock::Moment;
 use crate::model::{ItemNo, Kind, Lane, Service, Stamp, StoppedBy, TenantId, TenantStop, Work};
@@ -144,7 +144,7 @@ impl Scheduler {
         }
         while let Some(index) = self.hungry.pop() {
             let lane = &self.lanes[index];
-            if lane.is_hungry(low) && !self.is_stopped(lane) {
+            if lane.is_hungry(low) && !lane.stopped && self.tenants[lane.tenant].access == Access::Open {
                 return Some((index, lane.lane, lane.fetched));
             }
         }
@@ -168,12 +168,12 @@ impl Scheduler {
     }
 
     pub(super) fn is_stopped(&self, lane: &LaneState) -> bool {
-        lane.stopped || self.tenants[lane.tenant].stopped
+        lane.stopped || self.tenants[lane.tenant].access == Access::Closed
     }
 
-    /// Whether anything may be sent. A breaker that has opened still lets be read back what was sent.
-    const fn sends(&self) -> bool {
-        self.stopped_by.is_none()
+    /// Whether anything of a lane may be sent. A breaker that has opened still lets be read back what was sent.
+    pub(super) fn sends(&self, lane: &LaneState) -> bool {
+        self.stopped_by.is_none() && self.tenants[lane.tenant].access == Access::Open
     }
 
     /// Whether nothing may be sent or read any more.
@@ -292,7 +292,9 @@ impl Scheduler {
         if self.share.1 <= now {
             let is_open = |index: &usize| {
                 let lane = &self.lanes[*index];
-                !self.is_stopped(lane) && lane.wants_to_act(&self.tenants[lane.tenant], now)
+                !self.is_stopped(lane)
+                    && (self.sends(lane) || lane.has_looks())
+                    && lane.wants_to_act(&self.tenants[lane.tenant], now)
             };
             let open = self.tenants.iter().filter(|tenant| tenant.lanes.iter().any(is_open)).count();
             self.share = (self.policy.concurrency.get().div_ceil(open.max(1)), now + SHARE_HOLDS);
@@ -302,14 +304,14 @@ impl Scheduler {
 
     fn deadline(&self, index: usize) -> Option<Moment> {
         let lane = &self.lanes[index];
-        lane.next_deadline(&self.tenants[lane.tenant], &self.policy, self.sends())
+        lane.next_deadline(&self.tenants[lane.tenant], &self.policy, self.sends(lane))
     }
 
     fn turn(&mut self, index: usize, stream: Stream, now: Moment) -> Option<Turn> {
         if self.is_stopped(&self.lanes[index]) {
             return None;
         }
-        let sends = self.sends();
+        let sends = self.sends(&self.lanes[index]);
         let lane = &mut self.lanes[index];
         let tenant = &self.tenants[lane.tenant];
         // A write that is near may ask for reads, so it is considered first in either case.
@@ -343,7 +345,7 @@ impl Scheduler {
     pub(super) fn may_go(&self, ticket: &Ticket, now: Moment) -> bool {
         let lane = &self.lanes[ticket.lane];
         let in_time = self.policy.deadline.is_none_or(|deadline| now < deadline);
-        self.sends() && in_time && !self.is_stopped(lane) && lane.paused_until(&self.tenants[lane.tenant]) <= now
+        self.sends(lane) && in_time && !self.is_stopped(lane) && lane.paused_until(&self.tenants[lane.tenant]) <= now
     }
 
     /// A ticket did not go.
@@ -355,7 +357,7 @@ impl Scheduler {
     /// Nothing more is sent. The first reason counts.
     pub(super) fn stop(&mut self, by: StoppedBy) {
         self.stopped_by.get_or_insert(by);
-        self.is_over |= by != StoppedBy::Breaker;
+        self.is_over |= !matches!(by, StoppedBy::Breaker | StoppedBy::Canary);
         // What waits to be sent keeps nothing open any more.
         (0..self.lanes.len()).for_each(|index| self.call(index));
     }
@@ -374,7 +376,7 @@ impl Scheduler {
         let (mut pulse, mut goes_on) = (Pulse::default(), false);
         for lane in self.lanes.iter().filter(|lane| lane.left > 0 && !self.is_stopped(lane)) {
             let tenant = &self.tenants[lane.tenant];
-            pulse.left += lane.to_send();
+            pulse.left += if self.sends(lane) { lane.to_send() } else { 0 };
             pulse.reading += lane.reading();
             let pause = lane.paused_until(tenant).saturating_sub(now);
             if !pause.is_zero() {

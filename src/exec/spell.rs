@@ -49,6 +49,8 @@ pub struct Run<'a, T, J, O> {
     pub lists: &'a [(TenantId, Kind, Option<usize>)],
     /// What was sent a short while ago.
     pub counted: &'a [Counted],
+    /// Tenants that are known to ask why requests are made.
+    pub asks_why: &'a [TenantId],
     /// Speaks to the service.
     pub transport: Arc<T>,
     /// Makes events durable.
@@ -59,6 +61,13 @@ pub struct Run<'a, T, J, O> {
     pub clock: Clock,
     /// Tells when to stop.
     pub stop: watch::Receiver<Stop>,
+}
+
+impl Ended {
+    /// Whether nothing ended it before its time.
+    pub const fn is_whole(&self) -> bool {
+        self.stopped_by.is_none() && self.journal_error.is_none()
+    }
 }
 
 /// How a run ended.
@@ -76,6 +85,8 @@ pub struct Ended {
     pub counted: Vec<Counted>,
     /// What was found in each lane, if this was a survey.
     pub surveyed: Vec<Surveyed>,
+    /// Tenants that asked why requests are made.
+    pub asks_why: Vec<TenantId>,
     /// Where the time went.
     pub spent: Spent,
 }

@@ -63,13 +63,14 @@ impl Account {
                 What::Reply(reply) if matches!(reply.then, Then::Look { .. }) => {
                     self.in_doubt.insert(no);
                 }
-                What::Looked(look) if matches!(look.then, AfterLook::Pin | AfterLook::Again) => {}
+                What::Looked(look) if matches!(look.then, AfterLook::Pin | AfterLook::Planned | AfterLook::Again) => {}
                 What::Looked(_) | What::Settled { .. } => {
                     self.in_doubt.remove(&no);
                 }
                 What::Intent { .. }
                 | What::Released
                 | What::Reply(_)
+                | What::Ruled(_)
                 | What::TenantStopped(_)
                 | What::Resumed { .. }
                 | What::Ended { .. } => {}

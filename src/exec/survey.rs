@@ -10,7 +10,7 @@ use super::looks::Objects;
 use super::schedule::Scheduler;
 use super::taken::Events;
 use crate::clock::Moment;
-use crate::model::{Event, Kind, Lane, ObjectId, Phase, Stamp, TenantId, Work};
+use crate::model::{Event, Kind, Lane, ObjectId, Phase, Stamp, Status, TenantId, Work};
 
 /// What a survey found of one kind in one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct Surveyed {
     pub kind: Kind,
     /// Items that are still to be sent.
     pub to_send: u64,
+    /// Items whose objects were read.
+    pub read: u64,
+    /// Those of them that the service does not know.
+    pub not_found: u64,
     /// Its list, if it was asked for.
     pub list: Option<Listed>,
 }
@@ -40,9 +44,27 @@ pub enum Listed {
     Unreadable,
 }
 
+/// What was found of one kind so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Census {
+    pub(super) to_send: u64,
+    read: u64,
+    not_found: u64,
+}
+
+impl Census {
+    /// Counts an item that was read.
+    pub(super) fn take(&mut self, phase: Phase) {
+        self.read += 1;
+        self.not_found += u64::from(phase == Phase::Settled(Status::NotFound));
+    }
+}
+
 /// A page that waits until the ledger has said which of its objects the run is about.
 #[derive(Debug)]
 pub(super) struct Arrived {
+    /// The index of its lane.
+    pub(super) index: usize,
     pub(super) lane: Lane,
     pub(super) kind: Kind,
     /// When it was asked for, and when it came.
@@ -58,7 +80,7 @@ impl Arrived {
 
 /// Whether a survey has not read an item's object yet.
 fn is_unread(work: &Work) -> bool {
-    work.progress.phase == Phase::Ready && work.progress.pin.is_none()
+    work.progress.phase == Phase::Ready && work.progress.is_unread()
 }
 
 impl LaneState {
@@ -74,7 +96,8 @@ impl LaneState {
     }
 
     fn found(&self, kind: Kind) -> Surveyed {
-        Surveyed { tenant: self.lane.tenant, kind, to_send: self.surveyed[kind as usize], list: self.looks.listed(kind) }
+        let Census { to_send, read, not_found } = self.surveyed[kind as usize];
+        Surveyed { tenant: self.lane.tenant, kind, to_send, read, not_found, list: self.looks.listed(kind) }
     }
 }
 
@@ -94,7 +117,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// If an item's history does not allow it, which is a bug.
-    pub(super) fn judge(&self, page: &Arrived, items: Vec<Work>, at: Stamp) -> Events {
+    pub(super) fn judge(&mut self, page: &Arrived, items: Vec<Work>, at: Stamp) -> Events {
         let mut events = Vec::new();
         for work in items.into_iter().filter(is_unread) {
             let Some(shown) = page.objects.get(&work.item.id) else { continue };
@@ -103,6 +126,7 @@ impl Scheduler {
             if let Some(what) = what {
                 let event = Event { item: Some(held.work.item.no), at, what };
                 held.work.progress.apply(&event)?;
+                self.lanes[page.index].surveyed[page.kind as usize].take(held.work.progress.phase);
                 events.push(event);
             }
         }

@@ -7,13 +7,13 @@ use super::gate::Stream;
 use super::held::Held;
 use super::look::{self, Failure, Next};
 use super::looks::Objects;
-use super::policy::Goal;
+use super::policy::{Goal, Scope};
 use super::port::{Answer, Page, Reading, Sight, Verdict};
 use super::schedule::Scheduler;
 use super::survey::Arrived;
 use super::ticket::{PageTicket, Ticket};
 use crate::clock::Moment;
-use crate::model::{Event, IllegalEvent, Phase, Reached, Reply, Snapshot, Stamp, Status, Then, What};
+use crate::model::{Event, IllegalEvent, Kind, Phase, Reached, Reply, Snapshot, Stamp, Status, StoppedBy, Then, What};
 
 /// How one exchange went, in both clocks.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ impl Scheduler {
     pub(super) fn finished(&mut self, mut ticket: Ticket, exchange: &Exchange<Answer>, at: Stamp) -> Events {
         self.is_back(ticket.lane);
         let (held, ended) = (&mut ticket.held, exchange.ended);
-        let item = Some(held.work.item.no);
-        let next = follow(&exchange.answer.verdict, &held.work, &self.policy);
+        let (item, kind) = (Some(held.work.item.no), held.work.item.kind);
+        let next = follow(&exchange.answer.verdict, held, &self.policy);
         let stop = self.learn(ticket.lane, exchange);
         let (what, wait) = match next {
             Follow::Released => (What::Released, Duration::ZERO),
@@ -50,7 +50,7 @@ impl Scheduler {
         match held.work.progress.phase {
             Phase::Settled(status) => {
                 let denied = matches!(exchange.answer.verdict, Verdict::Denied { .. });
-                self.settled(ticket.lane, status, (true, denied));
+                self.settled(ticket.lane, kind, status, (true, denied));
             }
             Phase::Confirming => {
                 let due = look::first(held.work.item.kind, ended);
@@ -116,7 +116,7 @@ impl Scheduler {
         let lane = &mut self.lanes[index];
         let mut events = Vec::new();
         match sight {
-            Sight::Shown(Page { objects, next }) => {
+            Sight::Shown(Page { objects, next, .. }) => {
                 let objects: Objects = objects.into_iter().collect();
                 let surveys = lane.looks.is_surveying(kind);
                 if let Some(listing) = lane.looks.page(kind, &objects, next, ended) {
@@ -125,7 +125,7 @@ impl Scheduler {
                     }
                 }
                 if surveys {
-                    self.arrived.push_back(Arrived { lane: self.lanes[index].lane, kind, times: (began, ended), objects });
+                    self.arrived.push_back(Arrived { index, lane: self.lanes[index].lane, kind, times: (began, ended), objects });
                 }
             }
             Sight::Throttled { .. } | Sight::Unauthorized | Sight::NoToken => {
@@ -175,15 +175,18 @@ impl Scheduler {
         }
         // What an earlier session sent says nothing of how this one is doing.
         let was_sent = held.was_sent;
-        let (goal, phase) = (self.policy.goal, held.work.progress.phase);
+        let (goal, phase, kind) = (self.policy.goal, held.work.progress.phase, held.work.item.kind);
         let lane = &mut self.lanes[index];
+        if goal == Goal::Survey && event.as_ref().is_some_and(|event| matches!(event.what, What::Looked(_))) {
+            lane.surveyed[held.work.item.kind as usize].take(phase);
+        }
         match (next, phase) {
             (Next::Send, _) if goal == Goal::Revoke => lane.offer(held, &self.policy, now),
-            (Next::Send, _) => lane.surveyed[held.work.item.kind as usize] += 1,
+            (Next::Send, _) => lane.surveyed[held.work.item.kind as usize].to_send += 1,
             // Adopted: the session that sends follows it.
             (Next::Look(_), Phase::Confirming) if goal == Goal::Survey => {}
             (Next::Look(due), _) => lane.looks.add(held, due),
-            (Next::Over, Phase::Settled(status)) => self.settled(index, status, (was_sent, false)),
+            (Next::Over, Phase::Settled(status)) => self.settled(index, kind, status, (was_sent, false)),
             (Next::Over, _) => {}
         }
         Ok(event.into_iter().collect())
@@ -195,9 +198,10 @@ impl Scheduler {
     /// If the item's history does not allow it, which is a bug.
     pub(super) fn expire(&mut self, index: usize, now: Moment, at: Stamp) -> Events {
         self.call(index);
+        let sends = self.sends(&self.lanes[index]);
         let lane = &mut self.lanes[index];
         lane.swept_at = Some(now);
-        let ends = lane.deadlines(&self.tenants[lane.tenant], &self.policy, self.stopped_by.is_none());
+        let ends = lane.deadlines(&self.tenants[lane.tenant], &self.policy, sends);
         let Some([_, doubtful]) = ends.filter(|[sure, _]| *sure <= now) else { return Ok(Vec::new()) };
         let is_doubtful = |held: &Held| !matches!(held.work.progress.phase, Phase::Confirming | Phase::Settled(_));
         let over = lane.looks.take_if(|held| doubtful <= now || !is_doubtful(held));
@@ -210,14 +214,24 @@ impl Scheduler {
     }
 
     /// Counts an item that is settled. Denials count once it is clear that they are not the app's own failure.
-    fn settled(&mut self, index: usize, status: Status, (was_sent, denied): (bool, bool)) {
+    fn settled(&mut self, index: usize, kind: Kind, status: Status, (was_sent, denied): (bool, bool)) {
         let lane = &mut self.lanes[index];
-        lane.left = lane.left.saturating_sub(1);
+        (lane.left, lane.open) = (lane.left.saturating_sub(1), lane.open.saturating_sub(1));
         // Only what was sent says how a run is doing.
         if !was_sent {
+            match (self.policy.scope, status) {
+                (Scope::Canaries(_), Status::Failed | Status::Refused | Status::Partial | Status::Unknown) => {
+                    self.stop(StoppedBy::Canary);
+                }
+                (Scope::Canaries(_), _) => {
+                    lane.is_no_canary(kind);
+                    self.call(index);
+                }
+                (Scope::All | Scope::Unsettled, _) => {}
+            }
             return;
         }
-        let times = if denied { lane.gate.answered(Stream::Write, true) } else { 1 };
+        let times = if denied { self.lanes[index].gate.answered(Stream::Write, true) } else { 1 };
         self.count(status, times);
     }
 }

@@ -8,6 +8,17 @@ use super::rate::Rate;
 use crate::clock::Moment;
 use crate::model::TenantId;
 
+/// What may still be done in a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everything.
+    Open,
+    /// What was sent is read back, and nothing more is sent.
+    ReadOnly,
+    /// Nothing.
+    Closed,
+}
+
 /// A tenant, over all its lanes.
 #[derive(Debug)]
 pub(super) struct Tenant {
@@ -16,7 +27,9 @@ pub(super) struct Tenant {
     pub(super) lanes: Vec<usize>,
     /// Requests under way.
     pub(super) in_flight: usize,
-    pub(super) stopped: bool,
+    pub(super) access: Access,
+    /// Whether it wants to know why requests are made.
+    pub(super) asks_why: bool,
     pub(super) rate: Option<Rate>,
     /// Whether a token is being asked for.
     pub(super) signing_in: bool,
@@ -37,7 +50,8 @@ impl Tenant {
             id,
             lanes: Vec::new(),
             in_flight: 0,
-            stopped: false,
+            access: Access::Open,
+            asks_why: false,
             rate,
             signing_in: false,
             paused_until: Moment::ZERO,

@@ -1,6 +1,7 @@
 //! Where objects and lists are, and which of the service's links may be followed. Pure.
 
 use reqwest::Url;
+use uuid::Uuid;
 
 use super::root::GraphRoot;
 use crate::exec::NextPage;
@@ -16,7 +17,23 @@ pub(super) fn object(root: &GraphRoot, item: &Item) -> String {
 /// is not followed, without what stands behind its path.
 pub(super) fn page(root: &GraphRoot, kind: Kind, next: Option<&NextPage>) -> Result<String, String> {
     let facts = kind.facts();
-    let first = root.beta(&format!("{}?$select={}", facts.collection, facts.select));
+    follow(root.beta(&format!("{}?$select={}", facts.collection, facts.select)), next)
+}
+
+/// The URL of a page of a tenant's approval requests.
+pub(super) fn approvals(root: &GraphRoot, next: Option<&NextPage>) -> Result<String, String> {
+    follow(root.beta(&format!("{APPROVALS}?$select=id,status,expirationDateTime")), next)
+}
+
+/// The URL of one approval request.
+pub(super) fn approval(root: &GraphRoot, id: Uuid) -> String {
+    root.beta(&format!("{APPROVALS}/{id}?$select=id,status,expirationDateTime"))
+}
+
+/// The requests that wait for a second administrator, or waited (operationApprovalRequest page, beta).
+const APPROVALS: &str = "deviceManagement/operationApprovalRequests";
+
+fn follow(first: String, next: Option<&NextPage>) -> Result<String, String> {
     let Some(NextPage(link)) = next else { return Ok(first) };
     check(&first, link).map_err(|what| format!("the service's link to the next page {what}"))?;
     Ok(link.clone())

@@ -8,18 +8,19 @@ use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
+use super::actions::actions;
 use super::fault;
 use crate::exec::{NextPage, Page};
-use crate::model::{Action, ActionState, Expiry, Item, Kind, ObjectId, Seen, Snapshot};
+use crate::model::{About, Expiry, Item, Kind, ObjectId, Seen, Snapshot};
 
 /// The longest name that goes into plans and reports: enough to tell objects apart.
 const NAME_CHARS: usize = 200;
 
-/// The longest cause of a failed action; the documented ones are single words.
-const CAUSE_CHARS: usize = 100;
+/// The longest state of a VPP token; the documented ones are single words.
+const STATE_CHARS: usize = 40;
 
 /// What is read of an object (resource pages of 2025-07). Other properties are skipped, the secret ones among them.
-const READ: [&str; 8] = [
+const READ: [&str; 11] = [
     "id",
     "displayName",
     "tokenExpirationDateTime",
@@ -28,6 +29,9 @@ const READ: [&str; 8] = [
     "organizationName",
     "locationName",
     "tokenActionResults",
+    "enrolledDeviceCount",
+    "state",
+    "expirationDateTime",
 ];
 
 /// An object as it came. A property may hold anything: one that cannot be read must not hide the others.
@@ -100,18 +104,29 @@ pub(super) fn object(item: &Item, body: &[u8], date: Option<Timestamp>) -> Resul
 /// What the body of a list shows. What cannot be judged from it is left out, and has to be read by its id.
 pub(super) fn page(kind: Kind, body: &[u8], date: Option<Timestamp>) -> Result<Page, String> {
     let list: List = parse(body)?;
-    let usable = |entry| match entry {
+    let next = list.next.filter(|link| !link.trim().is_empty()).map(NextPage);
+    let mut page = Page { next, ..Page::default() };
+    for entry in list.value {
+        let Entry::Object(mut object) = entry else { continue };
+        let Some(id) = object.id() else {
+            page.nameless += 1;
+            continue;
+        };
         // A list may leave out what is costly to compute.
-        Entry::Object(object) if kind == Kind::VppToken && object.property("tokenActionResults").is_null() => None,
-        Entry::Object(object) => Some((object.id()?, object.snapshot(kind, date)?)),
-        Entry::Other(_) => None,
-    };
-    let objects = list.value.into_iter().filter_map(usable).collect();
-    Ok(Page { objects, next: list.next.filter(|link| !link.trim().is_empty()).map(NextPage) })
+        let is_whole = kind != Kind::VppToken || !object.property("tokenActionResults").is_null();
+        match object.snapshot(kind, date) {
+            Some(shown) if is_whole => page.objects.push((id, shown)),
+            Some(_) | None => {
+                object.properties.remove("tokenActionResults");
+                page.partial.extend(object.snapshot(kind, date).map(|shown| (id, shown)));
+            }
+        }
+    }
+    Ok(page)
 }
 
 /// What is wrong is said by its sort: serde's own words quote what they stumble over.
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|error| match error.classify() {
         Category::Data => "the answer is JSON, but not what was asked for".to_owned(),
         Category::Eof => "the answer breaks off".to_owned(),
@@ -145,12 +160,27 @@ impl Object {
                 actions: actions(self.property("tokenActionResults"))?,
             },
         };
-        Some(Snapshot { date, name: words(self.property("displayName"), NAME_CHARS), seen })
+        Some(Snapshot { date, name: words(self.property("displayName"), NAME_CHARS), seen, about: self.about(kind) })
+    }
+
+    /// What is shown for people alone.
+    fn about(&self, kind: Kind) -> Option<Box<About>> {
+        let about = match kind {
+            Kind::AndroidForWork | Kind::AndroidDeviceOwner => {
+                About { devices: self.property("enrolledDeviceCount").as_u64(), ..About::default() }
+            }
+            Kind::VppToken => About {
+                state: words(self.property("state"), STATE_CHARS),
+                expires: moment(self.property("expirationDateTime")),
+                ..About::default()
+            },
+        };
+        (about != About::default()).then(|| Box::new(about))
     }
 }
 
 /// A text without the space around it, if anything is left of it.
-fn words(value: &Value, most: usize) -> Option<String> {
+pub(super) fn words(value: &Value, most: usize) -> Option<String> {
     let text = value.as_str().map(str::trim).filter(|text| !text.is_empty())?;
     Some(text.chars().take(most).collect())
 }
@@ -163,43 +193,10 @@ fn expiry(value: &Value) -> Expiry {
 }
 
 /// A real date.
-fn moment(value: &Value) -> Option<Timestamp> {
+pub(super) fn moment(value: &Value) -> Option<Timestamp> {
     match expiry(value) {
         Expiry::At(at) => Some(at),
         Expiry::Never | Expiry::Unreadable => None,
-    }
-}
-
-/// The revoke actions among the results; none if this is no list of results.
-fn actions(results: &Value) -> Option<Vec<Action>> {
-    if results.is_null() {
-        return Some(Vec::new());
-    }
-    Some(results.as_array()?.iter().filter(|entry| is_revoke(entry)).map(action).collect())
-}
-
-/// Which `actionName` a revocation has is not documented; its derived type is.
-fn is_revoke(entry: &Value) -> bool {
-    let says = |property: &str, what: &str| {
-        entry.get(property).and_then(Value::as_str).is_some_and(|text| text.to_lowercase().contains(what))
-    };
-    says("@odata.type", "revokelicenses") || says("actionName", "revoke")
-}
-
-/// `vppTokenRevokeLicensesActionResult` (resource page of 2025-07).
-fn action(entry: &Value) -> Action {
-    let property = |name: &str| entry.get(name).unwrap_or(&Value::Null);
-    let state = property("actionState").as_str().unwrap_or_default().to_ascii_lowercase();
-    Action {
-        started: moment(property("startDateTime")),
-        state: match state.as_str() {
-            "done" => ActionState::Done,
-            "failed" | "canceled" | "cancelled" | "notsupported" => ActionState::Failed,
-            _ => ActionState::AtWork,
-        },
-        total: property("totalLicensesCount").as_u64(),
-        failed: property("failedLicensesCount").as_u64().unwrap_or(0),
-        cause: words(property("actionFailureReason"), CAUSE_CHARS).filter(|cause| !cause.eq_ignore_ascii_case("none")),
     }
 }
 
@@ -208,7 +205,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{ItemNo, TenantId, VppOptions};
+    use crate::model::{Action, ActionState, ItemNo, TenantId, VppOptions};
 
     const ID: &str = "9ceb2f92-2f92-9ceb-922f-eb9c922feb9c";
 
@@ -293,41 +290,18 @@ mod tests {
     }
 
     #[test]
-    fn revocations_are_told_by_their_type_or_their_name() {
-        let results = json!([
-            {"@odata.type": "#Microsoft.Graph.VPPTOKENREVOKELICENSESACTIONRESULT"},
-            {"actionName": "Revoke all"}, {"actionName": "sync"}, {"@odata.type": "#microsoft.graph.vppTokenActionResult"},
-            {}, null, "revoke", {"actionName": 5}
-        ]);
-        assert_eq!(actions(&results).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn an_action_whose_state_is_unknown_is_not_known_to_be_over() {
-        for (state, read) in [
-            (json!("done"), ActionState::Done),
-            (json!("failed"), ActionState::Failed),
-            (json!("canceled"), ActionState::Failed),
-            (json!("cancelled"), ActionState::Failed),
-            (json!("notSupported"), ActionState::Failed),
-            (json!("pending"), ActionState::AtWork),
-            (json!("active"), ActionState::AtWork),
-            (json!("none"), ActionState::AtWork),
-            (json!("unknownFutureValue"), ActionState::AtWork),
-            (json!(null), ActionState::AtWork),
-        ] {
-            assert_eq!(action(&json!({"actionState": state})).state, read, "{state}");
-        }
-    }
-
-    #[test]
-    fn counts_and_causes_that_make_no_sense_are_none() {
-        for reason in [json!("none"), json!("None"), json!(" "), json!(null)] {
-            let odd = json!({"totalLicensesCount": -1, "failedLicensesCount": -1, "actionFailureReason": reason});
-            let read = action(&odd);
-            assert_eq!((read.started, read.total, read.failed, read.cause), (None, None, 0, None));
-        }
-        assert_eq!(action(&json!({"actionFailureReason": "x".repeat(200)})).cause, Some("x".repeat(100)));
+    fn what_people_want_to_know_is_read_for_them_and_what_makes_no_sense_is_none() {
+        let about = |kind, mut properties: Value| {
+            properties["id"] = json!(ID);
+            read(kind, &properties.to_string()).unwrap().about.map(|about| *about)
+        };
+        let devices = |count: Value| about(Kind::AndroidDeviceOwner, json!({"enrolledDeviceCount": count, "state": "x"}));
+        assert_eq!(devices(json!(7)), Some(About { devices: Some(7), ..About::default() }));
+        assert_eq!([json!(-1), json!("7"), json!(null)].map(devices), [None, None, None]);
+        let vpp =
+            json!({"state": "assignedToExternalMDM", "expirationDateTime": "2027-01-01T00:00:00Z", "enrolledDeviceCount": 1});
+        let state = Some("assignedToExternalMDM".to_owned());
+        assert_eq!(about(Kind::VppToken, vpp), Some(About { devices: None, state, expires: Some(at("2027-01-01T00:00:00Z")) }));
     }
 
     #[test]
@@ -367,7 +341,7 @@ mod tests {
         ]})
         .to_string();
         let vpp = page(Kind::VppToken, list.as_bytes(), None).unwrap();
-        assert_eq!(vpp.objects.len(), 1);
+        assert_eq!((vpp.objects.len(), vpp.partial.len(), vpp.nameless), (1, 3, 2));
         assert_eq!(vpp.next, Some(NextPage("https://x.example/".to_owned())));
         assert_eq!(page(Kind::AndroidForWork, list.as_bytes(), None).unwrap().objects.len(), 4);
         for last in [r#"{"value":[]}"#, r#"{"value":[],"@odata.nextLink":null}"#, r#"{"value":[],"@odata.nextLink":""}"#] {

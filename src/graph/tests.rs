@@ -63,6 +63,7 @@ impl Fake {
             client_id: "app".to_owned(),
             credential: Credential::ClientSecret("secret".into()),
             allow_opaque: false,
+            expect_domain: None,
         };
         let tokens = Tokens::new(client.clone(), Authority::new(&self.url).unwrap(), root.scope(), vec![sign_in]);
         let graph = Graph::new(client, root, Arc::new(tokens), Clock::system());

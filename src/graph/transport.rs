@@ -4,18 +4,20 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder};
 use uuid::Uuid;
 
 use super::root::GraphRoot;
-use super::verdict::{judge, judge_read, unanswered};
+use super::verdict::{CODE, JUSTIFICATION, judge, judge_read, unanswered};
 use super::wire::{LARGEST_BODY, failure, receive, signed};
 use super::{address, reading};
 use crate::auth::{Bearer, TokenError, Tokens};
 use crate::clock::Clock;
-use crate::exec::{Answer, NextPage, NoToken, Order, Page, Reading, Sight, Transport, Verdict};
+use crate::exec::{Answer, NextPage, NoToken, Order, Page, Plea, Reading, Sight, Transport, Verdict};
 use crate::model::{Body, Item, Kind, Reached, Snapshot, TenantId, VppOptions};
 
 /// Added to a wait for a token: the keeper measures it by a clock of its own.
@@ -62,21 +64,36 @@ impl TokenSource for Tokens {
 #[derive(Debug)]
 pub struct Graph<S> {
     client: Client,
-    root: GraphRoot,
+    pub(super) root: GraphRoot,
     tokens: Arc<S>,
     clock: Clock,
+    /// Why requests are made, for tenants in which a second administrator decides.
+    justification: Option<HeaderValue>,
 }
 
 impl<S: TokenSource> Graph<S> {
     /// Nothing is sent yet.
     pub const fn new(client: Client, root: GraphRoot, tokens: Arc<S>, clock: Clock) -> Self {
-        Self { client, root, tokens, clock }
+        Self { client, root, tokens, clock, justification: None }
+    }
+
+    /// Says why requests are made, where the executor wants it said.
+    #[must_use]
+    pub fn because(mut self, justification: Option<&str>) -> Self {
+        // Intune takes it in Base64 only (public clients of Multi Admin Approval, 2026); that fits into every header.
+        self.justification = justification.and_then(|text| HeaderValue::try_from(STANDARD.encode(text)).ok());
+        self
     }
 
     fn request(&self, order: &Order, bearer: &Bearer) -> RequestBuilder {
         let facts = order.item.kind.facts();
         let url = self.root.action(facts.collection, order.item.id, facts.action);
         let request = signed(self.client.post(url), bearer, order.client_request_id);
+        let request = match (&order.plea, &self.justification) {
+            (Plea::Code(code), _) => request.header(CODE, code),
+            (Plea::Justification, Some(why)) => request.header(JUSTIFICATION, why),
+            (Plea::Justification, None) | (Plea::None, _) => request,
+        };
         match facts.body {
             // Some front ends answer 411 to a POST that does not say how long it is.
             Body::Empty => request.header(CONTENT_LENGTH, HeaderValue::from_static("0")),
@@ -87,7 +104,7 @@ impl<S: TokenSource> Graph<S> {
     }
 
     /// One read. `parse` makes of a body, and of the answer's `Date`, what was asked for, or says what is wrong.
-    async fn read<T: Send>(
+    pub(super) async fn read<T: Send>(
         &self,
         tenant: TenantId,
         url: &str,

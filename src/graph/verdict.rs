@@ -31,7 +31,9 @@ impl Response {
 
 /// Judges an answer to a revocation. `now` is the answer's own `Date`, or ours.
 pub(super) fn judge(response: Response, now: Timestamp) -> Answer {
+    let mut response = response;
     let fault = if response.status == 204 { Fault::default() } else { Fault::read(&response.body, now) };
+    response.approval_code = response.approval_code.or_else(|| fault.message.as_deref().and_then(code_within));
     let after = response.retry_after(now).max(fault.retry_after);
     let verdict = verdict(&response, &fault, after);
     Answer {
@@ -51,12 +53,14 @@ fn verdict(response: &Response, fault: &Fault, after: Option<Duration>) -> Verdi
     let again = |reached| Verdict::Again { reached, after };
     match response.status {
         204 => settled(Status::Accepted, ""),
+        // What says so has been queued: 412 as documented, 403 as a laboratory saw it.
+        403 | 412 if response.approval_code.is_some() => waiting(&queued(response)),
+        400 | 403 if asks_why(fault) => Verdict::NeedsApproval { reason: fault.message.clone().unwrap_or_default() },
         401 => Verdict::Unauthorized,
         403 => Verdict::Denied { reason: denied(fault) },
         404 => settled(Status::NotFound, "the service does not know this id"),
-        409 if awaits_approval(fault) => waiting(),
+        409 if awaits_approval(fault) => waiting("another request for it waits for a second administrator"),
         409 | 423 | 425 => again(Reached::Answered),
-        412 if response.approval_code.is_some() => waiting(),
         429 => Verdict::Throttled { after },
         status if is_permanent(status) => settled(Status::Refused, &format!("the service refused the request ({status})")),
         _ => again(Reached::Maybe),
@@ -93,8 +97,35 @@ fn settled(status: Status, reason: &str) -> Verdict {
     Verdict::Settled { status, reason: reason.to_owned() }
 }
 
-fn waiting() -> Verdict {
-    settled(Status::AwaitingApproval, "queued for a second administrator")
+fn waiting(why: &str) -> Verdict {
+    settled(Status::AwaitingApproval, why)
+}
+
+fn queued(response: &Response) -> String {
+    let code = response.approval_code.as_deref().unwrap_or_default();
+    format!("queued for a second administrator: approval request {code}")
+}
+
+/// The header that says why a request is made, and the one that says that it was approved; the service names them
+/// in its words as well.
+pub(super) const JUSTIFICATION: &str = "x-msft-approval-justification";
+pub(super) const CODE: &str = "x-msft-approval-code";
+
+/// The code that the words of a queued request name.
+fn code_within(message: &str) -> Option<String> {
+    let named = message.to_ascii_lowercase().rfind(CODE).and_then(|at| message.get(at + CODE.len()..))?;
+    let code = named.trim_start_matches([':', ' ', '"', '\\']);
+    let end = code.find(|c: char| c != '-' && !c.is_ascii_hexdigit()).unwrap_or(code.len());
+    uuid::Uuid::try_parse(&code[..end]).ok().map(|code| code.to_string())
+}
+
+/// Whether a request was refused because it does not say why it is made: 400 by Microsoft's article on Multi Admin
+/// Approval over Graph, 403 by its announcement.
+fn asks_why(fault: &Fault) -> bool {
+    let said = fault.message.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let names = |words: &[&str]| words.iter().all(|word| said.contains(word));
+    let is_named = fault.code.as_deref().is_some_and(|code| code.to_ascii_lowercase().contains("approval"));
+    names(&[JUSTIFICATION, "required"]) || names(&["multi", "admin approval"]) || is_named
 }
 
 fn denied(fault: &Fault) -> String {
@@ -203,6 +234,7 @@ mod tests {
             Verdict::Throttled { .. } => "throttled".to_owned(),
             Verdict::Unauthorized => "unauthorized".to_owned(),
             Verdict::NoToken => "no token".to_owned(),
+            Verdict::NeedsApproval { .. } => "needs approval".to_owned(),
         };
         assert_eq!(table(word), TABLE);
     }
@@ -266,6 +298,37 @@ mod tests {
         assert!(matches!(answer.verdict, Verdict::Settled { status: Status::AwaitingApproval, .. }));
         assert_eq!(answer.approval_code.as_deref(), Some("c0de"));
         assert!(matches!(of(412, ""), Verdict::Settled { status: Status::Refused, .. }));
+    }
+
+    #[test]
+    fn a_code_is_taken_from_the_words_as_well_and_a_403_that_has_one_waits_too() {
+        const CODE: &str = "aabb1234-5678-9012-abcd-ef0123456789";
+        let message = format!("Approval Required. ... the x-msft-approval-code response header. x-msft-approval-code: {CODE}");
+        let body = serde_json::json!({"error": {"code": "ApprovalRequired", "message": message}}).to_string();
+        for status in [403, 412] {
+            let answer =
+                judge(Response { status, body: body.clone().into_bytes(), ..Response::default() }, Timestamp::UNIX_EPOCH);
+            assert_eq!(answer.approval_code.as_deref(), Some(CODE));
+            let named = format!("queued for a second administrator: approval request {CODE}");
+            assert_eq!(answer.verdict, settled(Status::AwaitingApproval, &named));
+        }
+        assert!(matches!(of(412, &body.replace(CODE, "soon")), Verdict::Settled { status: Status::Refused, .. }));
+    }
+
+    #[test]
+    fn a_request_that_does_not_say_why_it_is_made_is_told_apart_from_one_that_is_refused() {
+        let asks = |status, message: &str| {
+            let body = serde_json::json!({"error": {"code": "BadRequest", "message": message}}).to_string();
+            matches!(of(status, &body), Verdict::NeedsApproval { .. })
+        };
+        let nested =
+            r#"{"_version":3,"Message":"Header 'x-msft-approval-justification' is required to request approval - Operation ID"}"#;
+        assert!(asks(400, nested) && asks(403, nested) && asks(403, "This operation requires Multi Admin Approval."));
+        let named = |code: &str| of(403, &serde_json::json!({"error": {"code": code, "message": "no"}}).to_string());
+        assert!(matches!(named("ApprovalRequired"), Verdict::NeedsApproval { .. }));
+        assert!(matches!(named("Forbidden"), Verdict::Denied { .. }));
+        assert!(!asks(400, "Decoded content of 'x-msft-approval-justification' header must be no greater than 1024 characters"));
+        assert!(!asks(403, "Application must have one of the following scopes: A.All") && !asks(500, nested) && !asks(400, ""));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use reqwest::RequestBuilder;
 use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use uuid::Uuid;
 
-use super::verdict::Response;
+use super::verdict::{CODE, Response};
 use crate::auth::{Bearer, causes, http_date};
 use crate::model::{REMOVED, Reached};
 
@@ -32,7 +32,7 @@ pub(super) async fn receive(mut response: reqwest::Response, secret: &str, large
     let mut kept = Response {
         status: response.status().as_u16(),
         retry_after: headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect(),
-        approval_code: text(headers, "x-msft-approval-code").map(|code| without(secret, &code)),
+        approval_code: text(headers, CODE).map(|code| without(secret, &code)),
         request_id: text(headers, "request-id").map(|id| without(secret, &id)),
         body: Vec::new(),
         broken: None,

@@ -240,7 +240,7 @@ impl Told {
 fn of_run(what: &[u8]) -> Result<(), String> {
     match serde_json::from_slice(what).map_err(|error| error.to_string())? {
         What::TenantStopped(_) | What::Resumed { .. } | What::Ended { .. } => Ok(()),
-        What::Intent { .. } | What::Released | What::Reply(_) | What::Looked(_) | What::Settled { .. } => {
+        What::Intent { .. } | What::Released | What::Reply(_) | What::Looked(_) | What::Settled { .. } | What::Ruled(_) => {
             Err("an event without its item".to_owned())
         }
     }

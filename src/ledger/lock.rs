@@ -4,6 +4,8 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use super::open::{private_directory, private_file};
 use crate::model::TenantId;
 
@@ -58,5 +60,13 @@ impl TenantLock {
         }
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(owner.as_bytes())).map_err(failed)?;
         Ok(Self { _file: file })
+    }
+
+    /// Proves that tenants can be locked in a directory, without locking one that anybody has.
+    pub fn prove(directory: &Path) -> Result<(), LockError> {
+        match Self::take(directory, TenantId(Uuid::nil()), "a check") {
+            Ok(_) | Err(LockError::Held { .. }) => Ok(()),
+            Err(error @ LockError::Io { .. }) => Err(error),
+        }
     }
 }

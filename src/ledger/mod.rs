@@ -17,6 +17,7 @@ mod read;
 mod recent;
 mod replay;
 mod schema;
+mod sent;
 #[cfg(test)]
 mod tests;
 

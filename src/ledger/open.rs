@@ -4,13 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use super::error::LedgerError;
 use super::schema::{APPLICATION_ID, CREATE, SETUP, VERSION};
 
 /// How long to wait for another run that is committing: longer than any commit takes.
 const BUSY: Duration = Duration::from_secs(30);
+
+/// Setting up is tried again after such a pause, so often: as long as others are waited for elsewhere.
+const PAUSE: Duration = Duration::from_millis(20);
+const PAUSES: usize = 1_500;
 
 /// A run's number in its ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +57,7 @@ impl Ledger {
     /// Each step is a transaction, because another process may be making the same file at this moment.
     pub(super) fn claim(&self) -> Result<(), LedgerError> {
         self.within("BEGIN", || self.is_new().map(drop))?;
-        self.sql("set up", self.db.execute_batch(SETUP))?;
+        self.sql("set up", self.set_up())?;
         self.within("BEGIN IMMEDIATE", || {
             if self.is_new()? {
                 let mark = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};");
@@ -62,6 +66,19 @@ impl Ledger {
             // A read-only file or a full disk must show now, not at the first intent.
             self.sql("write", self.db.execute_batch("CREATE TABLE probe (x); DROP TABLE probe;"))
         })
+    }
+
+    /// `SQLite` does not wait for others where it turns a file's journal into a write-ahead log, and they are soon done.
+    fn set_up(&self) -> rusqlite::Result<()> {
+        let mut pauses = std::iter::repeat_n(PAUSE, PAUSES);
+        loop {
+            let done = self.db.execute_batch(SETUP);
+            let is_busy = done.as_ref().is_err_and(|error| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy));
+            match pauses.next().filter(|_| is_busy) {
+                Some(pause) => std::thread::sleep(pause),
+                None => return done,
+            }
+        }
     }
 
     /// Does all of something in one transaction, or nothing.

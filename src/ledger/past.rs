@@ -98,7 +98,12 @@ fn last_sent(events: &[Event]) -> Option<Stamp> {
                     answered = Some(reply.sent_at);
                 }
             }
-            What::Looked(_) | What::Settled { .. } | What::TenantStopped(_) | What::Resumed { .. } | What::Ended { .. } => {}
+            What::Looked(_)
+            | What::Settled { .. }
+            | What::Ruled(_)
+            | What::TenantStopped(_)
+            | What::Resumed { .. }
+            | What::Ended { .. } => {}
         }
     }
     open.or(answered)

@@ -9,9 +9,9 @@ use super::open::{Ledger, RunNo};
 use super::schema::ITEM_COLUMNS;
 use crate::model::{Disposition, ItemNo, Kind, Lane, PlannedRow, RunState, Service, SourceRow, Stamp, TenantRow};
 
-const INSERT_RUN: &str = "INSERT INTO runs (run, job, state, started_at, tool, operator, ticket, root, authority, sources, \
-     tenants, first_item, last_item, plan, head, events) \
-     VALUES (?1, ?2, 'planned', ?3, ?4, ?5, ?6, ?7, ?8, '[]', '[]', 0, 0, x'', x'', 0)";
+const INSERT_RUN: &str = "INSERT INTO runs (run, job, state, started_at, tool, operator, ticket, justification, sealed, reissued, root, \
+     authority, sources, tenants, first_item, last_item, plan, head, events) \
+     VALUES (?1, ?2, 'planned', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, '[]', '[]', 0, 0, x'', x'', 0)";
 
 /// What is known of a run before its lists are read.
 #[derive(Debug, Clone)]
@@ -28,6 +28,12 @@ pub struct NewRun {
     pub operator: String,
     /// A change number or the like.
     pub ticket: Option<String>,
+    /// For tenants that ask for one before they let a second administrator decide.
+    pub justification: Option<String>,
+    /// The fingerprint of the sealed plan that it carries out.
+    pub sealed: Option<String>,
+    /// Whether that plan sends tokens that were re-issued since it was made.
+    pub reissued: bool,
     /// Graph's root that it is bound to.
     pub root: String,
     /// The authority that it is bound to.
@@ -74,7 +80,8 @@ impl Ledger {
 impl PlanWriter<'_> {
     fn begin(&mut self, new: &NewRun) -> Result<(), LedgerError> {
         let db = &self.ledger.db;
-        let row = params![new.run, new.job, new.started_at.0, new.tool, new.operator, new.ticket, new.root, new.authority];
+        let NewRun { run, job, started_at, tool, operator, ticket, justification, sealed, reissued, root, authority } = new;
+        let row = params![run, job, started_at.0, tool, operator, ticket, justification, sealed, reissued, root, authority];
         self.ledger.sql("write", db.execute(INSERT_RUN, row))?;
         self.run = db.last_insert_rowid();
         let last: i64 = self.ledger.sql("read", db.query_row("SELECT coalesce(max(no), 0) FROM items", [], |row| row.get(0)))?;
@@ -182,6 +189,12 @@ impl Ledger {
         let update = "UPDATE runs SET state = ?2, ended_at = ?3, pending = ?4 WHERE no = ?1";
         let pending = i64::try_from(pending).unwrap_or(i64::MAX);
         self.sql("write", self.db.execute(update, params![run.0, state_name(state), at.0, pending])).map(drop)
+    }
+
+    /// Notes how many items a run is about to send.
+    pub fn set_to_send(&self, run: RunNo, items: u64) -> Result<(), LedgerError> {
+        let items = i64::try_from(items).unwrap_or(i64::MAX);
+        self.sql("write", self.db.execute("UPDATE runs SET to_send = ?2 WHERE no = ?1", params![run.0, items])).map(drop)
     }
 
     /// Notes the exit code that was derived from what became of a run's items.

@@ -9,7 +9,7 @@ use super::plan::lane_parts;
 use crate::model::{ItemNo, Lane, RunHeader, RunState, Spent, Stamp, What};
 
 const HEADER: &str = "SELECT no, run, job, state, started_at, ended_at, tool, operator, ticket, root, authority, sources, tenants, \
-     pending, exit_code, head, events FROM runs";
+     pending, exit_code, head, events, justification, sealed, to_send, reissued FROM runs";
 
 /// A head as the table holds it, before its texts are read.
 struct RawHeader {
@@ -45,6 +45,19 @@ impl Ledger {
         let query = "WHERE (state = 'running' OR state = 'ended' AND pending > 0) AND (?1 IS NULL \
              OR no = (SELECT max(no) FROM runs WHERE job = ?1 AND state IN ('running', 'ended'))) ORDER BY no DESC LIMIT 1";
         self.raw(query, [job])?.pop().map(|raw| self.header(raw)).transpose()
+    }
+
+    /// A job's last run that had anything to send.
+    pub fn last_sent(&self, job: &str) -> Result<Option<RunHeader>, LedgerError> {
+        let query = "WHERE job = ?1 AND state IN ('running', 'ended') AND to_send > 0 ORDER BY no DESC LIMIT 1";
+        self.raw(query, [job])?.pop().map(|raw| self.header(raw).map(|(_, header)| header)).transpose()
+    }
+
+    /// The run that carried out the sealed plan with this fingerprint, or is about to.
+    pub fn carried_out(&self, fingerprint: &str) -> Result<Option<RunHeader>, LedgerError> {
+        let query = "WHERE sealed = ?1 AND state IN ('running', 'ended') ORDER BY no DESC LIMIT 1";
+        let found = self.raw(query, [fingerprint])?.pop();
+        found.map(|raw| self.header(raw).map(|(_, header)| header)).transpose()
     }
 
     /// The head of a run by its number.
@@ -94,11 +107,17 @@ impl Ledger {
                     header.stopped_by = stopped_by;
                     header.spent += *spent;
                 }
-                What::Resumed { .. } => {
+                What::Resumed { justification, .. } => {
+                    header.justification = justification.or(header.justification);
                     header.tenant_stops.clear();
                     header.stopped_by = None;
                 }
-                What::Intent { .. } | What::Released | What::Reply(_) | What::Looked(_) | What::Settled { .. } => {
+                What::Intent { .. }
+                | What::Released
+                | What::Reply(_)
+                | What::Looked(_)
+                | What::Settled { .. }
+                | What::Ruled(_) => {
                     return Err(LedgerError::Damaged(format!("run {}: an event without its item", header.run)));
                 }
             }
@@ -117,6 +136,9 @@ fn raw_header(row: &SqlRow<'_>) -> rusqlite::Result<RawHeader> {
         tool: row.get(6)?,
         operator: row.get(7)?,
         ticket: row.get(8)?,
+        justification: row.get(17)?,
+        sealed: row.get(18)?,
+        reissued: row.get(20)?,
         root: row.get(9)?,
         authority: row.get(10)?,
         sources: Vec::new(),
@@ -124,6 +146,7 @@ fn raw_header(row: &SqlRow<'_>) -> rusqlite::Result<RawHeader> {
         stopped_by: None,
         tenant_stops: Vec::new(),
         spent: Spent::default(),
+        to_send: u64::try_from(row.get::<_, i64>(19)?).unwrap_or(0),
         pending: u64::try_from(row.get::<_, i64>(13)?).unwrap_or(0),
         exit_code: row.get(14)?,
         head: chain::hex(&row.get::<_, Vec<u8>>(15)?),

@@ -56,7 +56,7 @@ impl Memory {
                 let is_read = is_alone || self.pages.insert((event.run, event.lane, event.at));
                 is_read.then_some((Stream::Read, event.at, true))
             }
-            What::Settled { .. } | What::TenantStopped(_) | What::Resumed { .. } | What::Ended { .. } => None,
+            What::Settled { .. } | What::Ruled(_) | What::TenantStopped(_) | What::Resumed { .. } | What::Ended { .. } => None,
         }
     }
 }

@@ -18,7 +18,7 @@ fn is_blind(kind: Kind, progress: &Progress) -> bool {
 }
 
 /// The columns of [`row`].
-pub(super) const ROW: &str = "SELECT no, source, line, tenant, kind, id, cells, status, reason, run FROM items";
+pub(super) const ROW: &str = "SELECT no, source, line, tenant, kind, id, cells, status, reason, run, options FROM items";
 
 const EVENTS: &str = "SELECT item, at, what FROM events WHERE item BETWEEN ?1 AND ?2 ORDER BY item, n";
 
@@ -210,6 +210,7 @@ pub(super) fn row(row: &SqlRow<'_>) -> rusqlite::Result<(i64, Row)> {
         tenant: row.get(3)?,
         kind: row.get::<_, Option<u32>>(4)?.map(|number| kind(number, 4)).transpose()?,
         id: row.get::<_, Option<[u8; 16]>>(5)?.map(id),
+        options: options(row.get(10)?),
         cells: serde_json::from_str(row.get_ref(6)?.as_str()?).map_err(|error| unreadable(6, error))?,
         disposition,
         progress: Progress::default(),
@@ -218,14 +219,11 @@ pub(super) fn row(row: &SqlRow<'_>) -> rusqlite::Result<(i64, Row)> {
 }
 
 pub(super) fn item(row: &SqlRow<'_>, tenant: TenantId) -> rusqlite::Result<Item> {
-    let options: u8 = row.get(3)?;
-    Ok(Item {
-        no: ItemNo(row.get(0)?),
-        tenant,
-        kind: kind(row.get(1)?, 1)?,
-        id: id(row.get(2)?),
-        options: VppOptions { notify_managed_devices: options & 1 != 0, revoke_untracked_licenses: options & 2 != 0 },
-    })
+    Ok(Item { no: ItemNo(row.get(0)?), tenant, kind: kind(row.get(1)?, 1)?, id: id(row.get(2)?), options: options(row.get(3)?) })
+}
+
+const fn options(bits: u8) -> VppOptions {
+    VppOptions { notify_managed_devices: bits & 1 != 0, revoke_untracked_licenses: bits & 2 != 0 }
 }
 
 fn kind(number: u32, column: usize) -> rusqlite::Result<Kind> {

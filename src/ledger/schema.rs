@@ -4,7 +4,7 @@
 pub(super) const APPLICATION_ID: i64 = 0x6272_766b;
 
 /// Raised with each change of the tables.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// WAL with a sync at every commit: what is acknowledged survives a crash of the process and, as far as
 /// `SQLite` promises it, of the machine. What is in the log goes into the tables every 16 MB: seldom, because each time
@@ -18,8 +18,7 @@ PRAGMA temp_store = MEMORY;
 ";
 
 /// What never changes of a run once it is planned: the plan's hash covers it.
-pub(super) const RUN_COLUMNS: &str =
-    "no, run, job, started_at, tool, operator, ticket, root, authority, sources, tenants, first_item, last_item";
+pub(super) const RUN_COLUMNS: &str = "no, run, job, started_at, tool, operator, ticket, justification, sealed, reissued, root, authority, sources, tenants, first_item, last_item";
 
 /// Every column of an item: none of them ever changes, and the plan's hash covers them.
 pub(super) const ITEM_COLUMNS: &str = "no, run, source, line, tenant, kind, id, options, lane, status, reason, cells";
@@ -35,10 +34,14 @@ CREATE TABLE runs (
   tool        TEXT NOT NULL,
   operator    TEXT NOT NULL,
   ticket      TEXT,
+  justification TEXT,              -- for tenants that ask for one before they let a second administrator decide
+  sealed      TEXT,                -- the fingerprint of the sealed plan that it carries out
+  reissued    INTEGER NOT NULL,         -- whether that plan sends tokens that were re-issued since it was made
   root        TEXT NOT NULL,
   authority   TEXT NOT NULL,
   sources     TEXT NOT NULL,
   tenants     TEXT NOT NULL,
+  to_send     INTEGER NOT NULL DEFAULT 0,
   pending     INTEGER NOT NULL DEFAULT 0,
   exit_code   INTEGER,
   first_item  INTEGER NOT NULL,

@@ -38,6 +38,8 @@ pub enum What {
         /// Why, in words.
         reason: String,
     },
+    /// Something became of the request for a second administrator's approval.
+    Ruled(Ruling),
     /// Nothing more is sent for a tenant.
     TenantStopped(TenantStop),
     /// The run was taken up again, by `resume` or `verify`: what stopped it before stops it no longer.
@@ -46,6 +48,9 @@ pub enum What {
         operator: String,
         /// Version of the program that did.
         tool: String,
+        /// What it says to tenants that ask why, if that was given anew.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        justification: Option<String>,
     },
     /// The run came to its end.
     Ended {
@@ -70,6 +75,7 @@ impl What {
             Self::Reply(_) => "reply",
             Self::Looked(_) => "looked",
             Self::Settled { .. } => "settled",
+            Self::Ruled(_) => "ruled",
             Self::TenantStopped(_) => "tenant_stopped",
             Self::Resumed { .. } => "resumed",
             Self::Ended { .. } => "ended",
@@ -144,11 +150,27 @@ pub enum Then {
     SignIn,
     /// It had no effect, does not use up an attempt, and is sent again.
     Throttled,
+    /// It had no effect, does not use up an attempt, and is sent again with a justification for it.
+    Justify,
     /// The service said 204. Reading back is to show it.
     Confirm,
     /// It may have had an effect: the object is looked at before anything else.
     Look {
         /// What becomes of the item if it is shown to have had none; none: it is sent again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        otherwise: Option<Outcome>,
+    },
+}
+
+/// What became of a request for a second administrator's approval, as far as the item goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ruling {
+    /// It was approved: it may be sent with the code that it was given.
+    Granted,
+    /// Somebody else may have done it: only a reading can tell.
+    Look {
+        /// What becomes of the item if it is shown to be as it was; none: it is sent anew.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         otherwise: Option<Outcome>,
     },
@@ -186,6 +208,8 @@ pub struct Look {
 pub enum AfterLook {
     /// Nothing was sent yet: later readings are judged against this one.
     Pin,
+    /// It is that of a sealed plan: this run reads the object before it is sent, and judges that against this one.
+    Planned,
     /// It does not tell, or not alone: the object is looked at again.
     Again,
     /// Shown to be as it was: the item may be sent again.
@@ -218,6 +242,8 @@ pub enum StopCause {
     SignIn,
     /// The app may not do this.
     Permission,
+    /// It asks why a request is made, and nobody has said so.
+    Justification,
     /// The service asked for a longer pause than allowed.
     MaxPause,
 }
@@ -228,6 +254,8 @@ pub enum StopCause {
 pub enum StoppedBy {
     /// Too many failures.
     Breaker,
+    /// One of the first items was not shown to be revoked.
+    Canary,
     /// The run's time was up.
     Deadline,
     /// A signal.
@@ -244,6 +272,7 @@ impl StopCause {
         match self {
             Self::SignIn => "sign_in",
             Self::Permission => "permission",
+            Self::Justification => "justification",
             Self::MaxPause => "max_pause",
         }
     }
@@ -254,6 +283,7 @@ impl StoppedBy {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Breaker => "breaker",
+            Self::Canary => "canary",
             Self::Deadline => "deadline",
             Self::Interrupted => "interrupted",
             Self::Ledger => "ledger",
@@ -265,6 +295,7 @@ impl StoppedBy {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Breaker => "too many failures: the run stopped before its turn",
+            Self::Canary => "a canary was not shown to be revoked: the run stopped before its turn",
             Self::Deadline => "the deadline passed before its turn",
             Self::Interrupted => "the run was interrupted before its turn",
             Self::Ledger => "the ledger could not be written; nothing was sent without it",

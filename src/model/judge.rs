@@ -159,7 +159,7 @@ mod tests {
 
     fn android(expiry: &str, created: &str) -> Snapshot {
         let seen = Seen::Android { expiry: Expiry::read(Some(expiry)), created: created.parse().ok() };
-        Snapshot { date: DATE.parse().ok(), name: None, seen }
+        Snapshot { date: DATE.parse().ok(), name: None, seen, about: None }
     }
 
     fn owner(pin: &str, now: &str) -> Finding {
@@ -240,7 +240,7 @@ mod tests {
             identity: [Some(apple.to_owned()), Some("School".to_owned()), None],
             actions: actions.iter().map(action).collect(),
         };
-        Snapshot { date: DATE.parse().ok(), name: None, seen }
+        Snapshot { date: DATE.parse().ok(), name: None, seen, about: None }
     }
 
     #[test]

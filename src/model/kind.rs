@@ -57,6 +57,10 @@ pub struct KindFacts {
     pub service: Service,
     /// The application permission that the action's page names.
     pub permission: &'static str,
+    /// Permissions that other pages and the permissions file of 2026-08 name for the action as well.
+    pub also_permitted: &'static [&'static str],
+    /// The least permission that lets it be read; those above do as well.
+    pub read_permission: &'static str,
     /// The properties that may be read: none of them is secret.
     pub select: &'static str,
 }
@@ -70,6 +74,8 @@ const ANDROID_FOR_WORK: KindFacts = KindFacts {
     body: Body::Empty,
     service: Service::Android,
     permission: "DeviceManagementConfiguration.ReadWrite.All",
+    also_permitted: &[],
+    read_permission: "DeviceManagementConfiguration.Read.All",
     select: "id,displayName,tokenExpirationDateTime,enrolledDeviceCount",
 };
 
@@ -82,6 +88,8 @@ const ANDROID_DEVICE_OWNER: KindFacts = KindFacts {
     body: Body::Empty,
     service: Service::Android,
     permission: "DeviceManagementConfiguration.ReadWrite.All",
+    also_permitted: &[],
+    read_permission: "DeviceManagementConfiguration.Read.All",
     select: "id,displayName,enrollmentMode,tokenCreationDateTime,tokenExpirationDateTime,enrolledDeviceCount",
 };
 
@@ -94,6 +102,8 @@ const VPP_TOKEN: KindFacts = KindFacts {
     body: Body::VppOptions,
     service: Service::Vpp,
     permission: "DeviceManagementServiceConfig.ReadWrite.All",
+    also_permitted: &["DeviceManagementConfiguration.ReadWrite.All", "DeviceManagementApps.ReadWrite.All"],
+    read_permission: "DeviceManagementServiceConfig.Read.All",
     select: "id,displayName,organizationName,appleId,locationName,state,expirationDateTime,tokenActionResults",
 };
 
@@ -113,6 +123,13 @@ impl Kind {
     /// Graph's type name.
     pub const fn name(self) -> &'static str {
         self.facts().name
+    }
+
+    /// Whether one of these permissions is known to allow the action. The sources disagree, so the service decides.
+    pub fn is_permitted(self, held: &[String]) -> bool {
+        let facts = self.facts();
+        let mut known = facts.also_permitted.iter().chain([&facts.permission]);
+        known.any(|known| held.iter().any(|held| held.eq_ignore_ascii_case(known)))
     }
 
     /// The kind that an id column implies by its (folded) name, if it names one.
@@ -198,6 +215,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn any_permission_that_a_source_names_will_do() {
+        let held = |name: &str| [name.to_owned()];
+        assert!(Kind::VppToken.is_permitted(&held("deviceManagementConfiguration.ReadWrite.All")));
+        assert!(Kind::VppToken.is_permitted(&held("DeviceManagementServiceConfig.ReadWrite.All")));
+        assert!(!Kind::AndroidForWork.is_permitted(&held("DeviceManagementServiceConfig.ReadWrite.All")));
+        assert!(!Kind::AndroidForWork.is_permitted(&held("DeviceManagementConfiguration.Read.All")));
     }
 
     #[test]

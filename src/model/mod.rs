@@ -18,7 +18,9 @@ mod stamp;
 mod status;
 
 pub use entry::{Entry, Place, Problem, Source};
-pub use event::{AfterLook, Event, IllegalEvent, Look, Outcome, Reached, Reply, StopCause, StoppedBy, TenantStop, Then, What};
+pub use event::{
+    AfterLook, Event, IllegalEvent, Look, Outcome, Reached, Reply, Ruling, StopCause, StoppedBy, TenantStop, Then, What,
+};
 pub use id::{NotAGuid, ObjectId, TenantId};
 pub use item::{Item, ItemNo, Lane, VppOptions, Work};
 pub use judge::{Finding, Standing, before, judge};
@@ -27,7 +29,7 @@ pub use limit::{Bounds, Limit};
 pub use progress::{Phase, Progress};
 pub use report::{LEFT_OUT, REMOVED, RESULT_COLUMNS, guard, is_result_column, is_secret_column, unguard};
 pub use row::{Disposition, PlannedRow, Row, RunHeader, RunState, SourceRow, TenantRow};
-pub use seen::{Action, ActionState, Expiry, Seen, Snapshot};
+pub use seen::{About, Action, ActionState, Expiry, Seen, Snapshot};
 pub use spent::{Doing, Spent};
 pub use stamp::Stamp;
 pub use status::{Class, Status};

@@ -48,6 +48,8 @@ pub struct Row {
     pub kind: Option<Kind>,
     /// Its id, where it is one.
     pub id: Option<ObjectId>,
+    /// Used for VPP tokens only.
+    pub options: VppOptions,
     /// One cell for each of the source's columns.
     pub cells: Vec<String>,
     /// What was decided before sending.
@@ -111,6 +113,12 @@ pub struct RunHeader {
     pub operator: String,
     /// A change number or the like.
     pub ticket: Option<String>,
+    /// For tenants that ask for one before they let a second administrator decide.
+    pub justification: Option<String>,
+    /// The fingerprint of the sealed plan that it carries out.
+    pub sealed: Option<String>,
+    /// Whether that plan sends tokens that were re-issued since it was made.
+    pub reissued: bool,
     /// Graph's root that it is bound to.
     pub root: String,
     /// The authority that it is bound to.
@@ -125,6 +133,8 @@ pub struct RunHeader {
     pub tenant_stops: Vec<TenantStop>,
     /// Where the time of all its sessions went, those aside that were killed.
     pub spent: Spent,
+    /// How many items it was about to send when it began to.
+    pub to_send: u64,
     /// How many items were still to be finished when it last ended.
     pub pending: u64,
     /// Its exit code, once it ended.
@@ -147,10 +157,11 @@ impl RunHeader {
     fn of_sent<'a>(&'a self, row: &'a Row) -> (Status, &'a str) {
         let status = row.progress.status();
         let reason = match row.progress.phase {
+            Phase::Ready if row.progress.granted => "approved, and the run ended before it was sent with its code",
             Phase::Ready if row.progress.doubted => "shown to be as it was, and the run ended before it was sent again",
             Phase::Ready => self.why_not_attempted(row),
             Phase::InFlight => "sent, and the run ended before an answer came",
-            Phase::InDoubt => "no answer was clear, and the run ended before reading back could tell",
+            Phase::InDoubt => "it may have had its effect, and the run ended before reading back could tell",
             Phase::Confirming if row.progress.accepted => "the service said yes, and the run ended before reading back showed it",
             Phase::Confirming => "a revoke action is at work; the run ended before its end was seen",
             Phase::Settled(_) => &row.progress.reason,
@@ -158,12 +169,16 @@ impl RunHeader {
         (status, reason)
     }
 
-    fn why_not_attempted(&self, row: &Row) -> &str {
+    /// What stopped the tenant of a row, if anything did.
+    pub fn stop_of(&self, row: &Row) -> Option<&TenantStop> {
         let tenant = row.tenant.and_then(|index| self.tenants.get(index as usize)).map(|tenant| tenant.id);
         let service = row.kind.map(|kind| kind.facts().service);
         let concerns = |stop: &&TenantStop| Some(stop.tenant) == tenant && (stop.service.is_none() || stop.service == service);
-        let stop = self.tenant_stops.iter().find(concerns);
-        match (stop, self.stopped_by, self.state) {
+        self.tenant_stops.iter().find(concerns)
+    }
+
+    fn why_not_attempted(&self, row: &Row) -> &str {
+        match (self.stop_of(row), self.stopped_by, self.state) {
             (Some(stop), _, _) => &stop.message,
             (None, Some(by), _) => by.reason(),
             (None, None, RunState::Dry) => "dry run: nothing was sent",

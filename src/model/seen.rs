@@ -16,6 +16,23 @@ pub struct Snapshot {
     pub name: Option<String>,
     /// Its state.
     pub seen: Seen,
+    /// What else people want to know of it: nothing is judged by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Box<About>>,
+}
+
+/// What is told of an object before it is revoked, beyond its state.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct About {
+    /// Devices that are enrolled with an Android profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<u64>,
+    /// The state of a VPP token, in the service's own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// When a VPP token ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
 }
 
 /// The state of an object, by its family.
@@ -138,6 +155,35 @@ impl Snapshot {
             (a, b) => a == b,
         }
     }
+
+    /// When its token ends, if that is known.
+    pub fn expires(&self) -> Option<Timestamp> {
+        match self.seen {
+            Seen::Android { expiry: Expiry::At(at), .. } => Some(at).filter(|at| *at < Timestamp::MAX),
+            Seen::Android { .. } => None,
+            Seen::Vpp { .. } => self.about.as_ref()?.expires,
+        }
+    }
+
+    /// The state of its token: of an Android token by its expiry and the service's own time, of a VPP token in the
+    /// service's word.
+    pub fn state(&self) -> &str {
+        match &self.seen {
+            Seen::Android { expiry: Expiry::Unreadable, .. } => "expiry unreadable",
+            Seen::Android { expiry, .. } if expiry.past(self.date).is_some() => "expired",
+            Seen::Android { .. } if self.expires().is_none() => "no expiry known",
+            Seen::Android { .. } => "live",
+            Seen::Vpp { .. } => self.about.as_ref().and_then(|about| about.state.as_deref()).unwrap_or("unknown"),
+        }
+    }
+
+    /// Whether its token can be used: an Android token that is not known to have ended, a VPP token that is `valid`.
+    pub fn is_live(&self) -> bool {
+        match &self.seen {
+            Seen::Android { expiry, .. } => expiry.past(self.date).is_none(),
+            Seen::Vpp { .. } => self.state().eq_ignore_ascii_case("valid"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -171,9 +217,33 @@ mod tests {
         let action = Action { started: None, state: ActionState::Failed, total: Some(4), failed: 1, cause: None };
         let vpp = Seen::Vpp { identity: [Some("a".to_owned()), None, None], actions: vec![action] };
         for seen in [android, vpp] {
-            let snapshot = Snapshot { date: None, name: Some("n".to_owned()), seen };
+            let about = About { devices: Some(4), state: Some("valid".to_owned()), expires: Some(Timestamp::UNIX_EPOCH) };
+            let snapshot = Snapshot { date: None, name: Some("n".to_owned()), seen, about: Some(Box::new(about)) };
             let text = serde_json::to_string(&snapshot).unwrap();
             assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_live_until_its_end_by_the_services_time_and_a_vpp_token_while_the_service_calls_it_valid() {
+        let of = |seen: Seen, state: Option<&str>| {
+            let about = About { state: state.map(str::to_owned), ..About::default() };
+            Snapshot { date: "2026-01-01T00:00:10Z".parse().ok(), name: None, seen, about: Some(Box::new(about)) }
+        };
+        for (expiry, state, live) in [
+            ("2026-01-01T00:00:10Z", "expired", false),
+            ("2026-01-01T00:00:12Z", "live", true),
+            ("9999-12-31T23:59:59Z", "no expiry known", true),
+            ("", "no expiry known", true),
+            ("soon", "expiry unreadable", true),
+        ] {
+            let shown = of(Seen::Android { expiry: Expiry::read(Some(expiry)), created: None }, None);
+            assert_eq!((shown.state(), shown.is_live()), (state, live), "{expiry}");
+        }
+        for (word, state, live) in [(Some("valid"), "valid", true), (Some("expired"), "expired", false), (None, "unknown", false)]
+        {
+            let shown = of(Seen::Vpp { identity: [None, None, None], actions: Vec::new() }, word);
+            assert_eq!((shown.state(), shown.is_live()), (state, live));
         }
     }
 }

@@ -173,7 +173,7 @@ impl Planner {
             if !is_same {
                 return Err(format!("the same object as {first}, with other options: which ones are meant?"));
             }
-            return Ok((row, skipped(format!("duplicate of {first}"))));
+            return Ok((row, skipped(format!("{DUPLICATE} {first}"))));
         }
         if self.policy.protect.contains(&row.id) {
             self.protected += 1;
@@ -208,6 +208,9 @@ impl Planner {
         if place.source == from.source { format!("line {}", place.line) } else { format!("{}:{}", self.name(place), place.line) }
     }
 }
+
+/// How the reason of a row begins that only repeats another.
+pub const DUPLICATE: &str = "duplicate of";
 
 fn skipped(reason: String) -> Disposition {
     Disposition::Settled { status: Status::Skipped, reason }

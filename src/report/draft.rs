@@ -9,16 +9,23 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 /// A report file or its folder could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{doing} {}: {cause}; make it writable or choose another folder with --out", path.display())]
+#[error("{doing} {}: {cause}; make it writable or choose another folder with {flag}", path.display())]
 pub struct ReportError {
     doing: &'static str,
     path: PathBuf,
     cause: io::Error,
+    flag: &'static str,
 }
 
 impl ReportError {
     pub(super) fn new(doing: &'static str, path: &Path, cause: io::Error) -> Self {
-        Self { doing, path: path.to_owned(), cause }
+        Self { doing, path: path.to_owned(), cause, flag: "--out" }
+    }
+
+    /// The same of a file that another flag names.
+    #[must_use]
+    pub fn of(self, flag: &'static str) -> Self {
+        Self { flag, ..self }
     }
 }
 
@@ -38,7 +45,7 @@ pub fn prepare(dir: &Path) -> Result<(), ReportError> {
 }
 
 /// A file on its way. Dropped before it is published, it leaves nothing behind.
-pub(super) struct Draft {
+pub struct Draft {
     file: BufWriter<File>,
     hidden: PathBuf,
     wanted: PathBuf,
@@ -46,7 +53,7 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Begins a file for its owner alone; `run` keeps apart what two runs write into one folder.
-    pub(super) fn create(dir: &Path, name: &str, run: &str) -> Result<Self, ReportError> {
+    pub fn create(dir: &Path, name: &str, run: &str) -> Result<Self, ReportError> {
         let hidden = dir.join(format!(".{name}.{run}.tmp"));
         let fail = |cause| ReportError::new("create", &hidden, cause);
         match fs::remove_file(&hidden) {
@@ -67,13 +74,13 @@ impl Draft {
     }
 
     /// Makes its content durable.
-    pub(super) fn seal(&mut self) -> Result<(), ReportError> {
+    pub fn seal(&mut self) -> Result<(), ReportError> {
         let sealed = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
         sealed.map_err(|cause| ReportError::new("write", &self.wanted, cause))
     }
 
     /// Gives it its name, in place of whatever had it.
-    pub(super) fn publish(self) -> Result<(), ReportError> {
+    pub fn publish(self) -> Result<(), ReportError> {
         fs::rename(&self.hidden, &self.wanted).map_err(|cause| ReportError::new("write", &self.wanted, cause))
     }
 }

@@ -76,11 +76,7 @@ impl<'a> ReportWriter<'a> {
         self.record.clear();
         self.columns.cells(row).for_each(|cell| self.record.push_field(guard(cell).as_bytes()));
         for value in &values {
-            match value {
-                Value::Absent => self.record.push_field(b""),
-                Value::Number(number) => self.record.push_field(number.to_string().as_bytes()),
-                Value::Text(text) => self.record.push_field(guard(text).as_bytes()),
-            }
+            self.record.push_field(value.cell().as_bytes());
         }
         write_record(&mut self.report, &self.record)?;
         if matches!(verdict.0.class(), Class::Failure | Class::Unknown | Class::Pending) {
@@ -94,11 +90,7 @@ impl<'a> ReportWriter<'a> {
         self.line.clear();
         for (key, value) in self.keys.iter().zip(original.chain(values)) {
             self.line.extend_from_slice(key.as_bytes());
-            match value {
-                Value::Absent => self.line.extend_from_slice(b"null"),
-                Value::Number(number) => write!(self.line, "{number}")?,
-                Value::Text(text) => serde_json::to_writer(&mut self.line, &text)?,
-            }
+            serde_json::to_writer(&mut self.line, &value)?;
         }
         self.line.extend_from_slice(b"}\n");
         self.lines.write_all(&self.line)

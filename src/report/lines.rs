@@ -42,6 +42,7 @@ impl Lines {
             | What::Reply(_)
             | What::Looked(_)
             | What::Settled { .. }
+            | What::Ruled(_)
             | What::TenantStopped(_)
             | What::Resumed { .. } => None,
         });

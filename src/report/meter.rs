@@ -52,6 +52,11 @@ impl Meter {
         }
     }
 
+    /// So many items that were pending are counted anew.
+    pub(super) const fn again(&mut self, items: u64) {
+        self.pending = self.pending.saturating_sub(items);
+    }
+
     pub(super) const fn total(&self) -> u64 {
         self.total
     }
@@ -123,13 +128,18 @@ const fn settled(what: &What) -> Option<Status> {
         What::Settled { status, .. } => Some(*status),
         What::Reply(reply) => match &reply.then {
             Then::Settled { status, .. } => Some(*status),
-            Then::Again | Then::SignIn | Then::Throttled | Then::Confirm | Then::Look { .. } => None,
+            Then::Again | Then::SignIn | Then::Throttled | Then::Justify | Then::Confirm | Then::Look { .. } => None,
         },
         What::Looked(look) => match &look.then {
             AfterLook::Settled(outcome) => Some(outcome.status),
-            AfterLook::Pin | AfterLook::Again | AfterLook::Untouched | AfterLook::Follow => None,
+            AfterLook::Pin | AfterLook::Planned | AfterLook::Again | AfterLook::Untouched | AfterLook::Follow => None,
         },
-        What::Intent { .. } | What::Released | What::TenantStopped(_) | What::Resumed { .. } | What::Ended { .. } => None,
+        What::Intent { .. }
+        | What::Released
+        | What::Ruled(_)
+        | What::TenantStopped(_)
+        | What::Resumed { .. }
+        | What::Ended { .. } => None,
     }
 }
 
@@ -145,6 +155,17 @@ mod tests {
 
     fn event(at: i64, status: Status) -> Event {
         Event { item: None, at: Stamp(at), what: What::Settled { status, reason: String::new() } }
+    }
+
+    #[test]
+    fn what_waited_and_goes_on_is_counted_once() {
+        let mut meter = Meter::new(2);
+        for at in [1, 2] {
+            meter.take(&event(at, Status::AwaitingApproval));
+        }
+        meter.again(1);
+        meter.take(&event(3, Status::Revoked));
+        assert_eq!(meter.counts(), "2/2 done, 1 ok, 0 failed, 0 unknown, 1 pending");
     }
 
     #[test]

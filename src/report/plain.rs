@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use unicode_width::UnicodeWidthChar as _;
+
 /// The text with nothing in it that a terminal would obey: white space becomes a blank, control characters and
 /// those that turn the direction of writing become `\u{1b}`.
 pub fn plain(text: &str) -> String {
@@ -18,31 +20,61 @@ pub fn plain(text: &str) -> String {
     out
 }
 
-/// The text made plain and cut to so many characters.
-pub(super) fn cut(text: &str, width: usize) -> String {
-    let text = plain(text.trim());
-    if text.chars().count() <= width {
-        return text;
-    }
-    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
-    short.truncate(short.trim_end().len());
-    short.push('…');
-    short
+/// Columns of a terminal that a character takes at most. One that joins others may take none, and counts as one: so
+/// that a text of such characters has an end, too.
+fn width(c: char) -> usize {
+    c.width().unwrap_or(1).max(1)
 }
 
-/// Text for a terminal in at most so many lines of a width, broken between words; what is left over is cut.
-pub(super) fn wrapped(text: &str, width: usize, lines: usize) -> Vec<String> {
+/// Where the text is so many columns wide; none if it is no wider than that.
+fn edge(text: &str, columns: usize) -> Option<usize> {
+    let mut taken = 0;
+    text.char_indices().find_map(|(at, c)| {
+        taken += width(c);
+        (taken > columns).then_some(at)
+    })
+}
+
+/// The text made plain and cut to so many columns.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    let text = plain(text.trim());
+    if edge(&text, columns).is_none() {
+        return text;
+    }
+    let end = edge(&text, columns.saturating_sub(1)).unwrap_or(text.len());
+    format!("{}…", text[..end].trim_end())
+}
+
+/// Text for a terminal in at most so many lines of so many columns, broken between words; what is left over is cut.
+pub(super) fn wrapped(text: &str, columns: usize, lines: usize) -> Vec<String> {
     let mut wrapped: Vec<String> = Vec::new();
     let text = plain(text);
     let mut rest = text.trim();
-    while !rest.is_empty() && wrapped.len() + 1 < lines && rest.chars().count() > width {
-        let end = rest.char_indices().nth(width + 1).map_or(rest.len(), |(at, _)| at);
-        let Some(space) = rest[..end].rfind(' ') else { break };
+    while wrapped.len() + 1 < lines
+        && let Some(end) = edge(rest, columns)
+    {
+        // A blank just behind the edge ends a line as well.
+        let Some(space) = (if rest[end..].starts_with(' ') { Some(end) } else { rest[..end].rfind(' ') }) else { break };
         wrapped.push(rest[..space].trim_end().to_owned());
         rest = rest[space..].trim_start();
     }
-    wrapped.push(cut(rest, width));
+    wrapped.push(cut(rest, columns));
     wrapped
+}
+
+/// Text for a terminal in lines of a width, broken between words. A longer word has a line of its own: it may be a link.
+pub(super) fn folded(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in plain(text).split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if edge(&format!("{line} {word}"), width).is_none() => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// `1,234,567`.
@@ -59,7 +91,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// `0.4s`, `12s`, `5m 40s`, `1h 30m`.
-pub(super) fn span(time: Duration) -> String {
+pub fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0) => format!("0.{}s", time.subsec_millis() / 100),
@@ -82,6 +114,7 @@ pub(super) fn typed(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use unicode_width::UnicodeWidthStr as _;
 
     use super::*;
 
@@ -107,6 +140,14 @@ mod tests {
     }
 
     #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!(cut("東京タワー", 10), "東京タワー");
+        assert_eq!(cut("東京タワー", 9), "東京タワ…");
+        assert_eq!(cut("東京タワー", 8), "東京タ…");
+        assert_eq!(wrapped("東京 タワー", 6, 2), ["東京", "タワー"]);
+    }
+
+    #[test]
     fn numbers_and_times_are_for_people() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         let spans = [420, 12_000, 340_000, 5_430_000].map(|ms| span(Duration::from_millis(ms)));
@@ -124,7 +165,8 @@ mod tests {
         #[test]
         fn no_text_brings_a_control_character(text in any::<String>(), width in 1_usize..90) {
             prop_assert!(!plain(&text).contains(char::is_control));
-            prop_assert!(cut(&text, width).chars().count() <= width);
+            prop_assert!(cut(&text, width).width() <= width);
+            prop_assert!(wrapped(&text, width, 3).iter().all(|line| line.width() <= width));
         }
     }
 }

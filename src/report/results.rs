@@ -2,27 +2,51 @@
 
 use std::borrow::Cow;
 
-use crate::model::{RESULT_COLUMNS, Row, RunHeader, Stamp, Status};
+use serde::{Serialize, Serializer};
 
-/// The content of one `result_` column.
+use crate::model::{RESULT_COLUMNS, Row, RunHeader, Stamp, Status, guard};
+
+/// The content of one column of ours.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value<'a> {
     Absent,
+    Flag(bool),
     Number(u64),
     Text(Cow<'a, str>),
 }
 
 impl<'a> Value<'a> {
-    fn text(text: Option<&'a str>) -> Self {
+    /// As a cell of a table, which no spreadsheet takes for a formula.
+    pub(super) fn cell(&self) -> Cow<'_, str> {
+        match self {
+            Self::Absent => "".into(),
+            Self::Flag(flag) => flag.to_string().into(),
+            Self::Number(number) => number.to_string().into(),
+            Self::Text(text) => guard(text),
+        }
+    }
+
+    pub(super) fn text(text: Option<&'a str>) -> Self {
         text.filter(|text| !text.is_empty()).map_or(Self::Absent, |text| Self::Text(text.into()))
     }
 
-    fn shown(value: Option<impl ToString>) -> Self {
+    pub(super) fn shown(value: Option<impl ToString>) -> Self {
         value.map_or(Self::Absent, |value| Self::Text(value.to_string().into()))
     }
 
-    fn number(number: Option<impl Into<u64>>) -> Self {
+    pub(super) fn number(number: Option<impl Into<u64>>) -> Self {
         number.map_or(Self::Absent, |number| Self::Number(number.into()))
+    }
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Absent => serializer.serialize_none(),
+            Self::Flag(flag) => serializer.serialize_bool(*flag),
+            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Text(text) => serializer.serialize_str(text),
+        }
     }
 }
 

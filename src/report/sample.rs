@@ -1,7 +1,7 @@
 //! Tests: a run with two lists and two tenants, to be reported on.
 
 use crate::model::{
-    Disposition, Kind, Phase, Place, Progress, Row, RunHeader, RunState, SourceRow, Spent, Stamp, Status, TenantRow,
+    Disposition, Kind, Phase, Place, Progress, Row, RunHeader, RunState, SourceRow, Spent, Stamp, Status, TenantRow, VppOptions,
 };
 
 /// 2026-11-22T04:14:53.007Z.
@@ -26,6 +26,10 @@ pub(super) fn header() -> RunHeader {
         tool: "0.1.0".into(),
         operator: "ops".into(),
         ticket: Some("CHG-4711".into()),
+        justification: None,
+        sealed: None,
+        reissued: false,
+        to_send: 0,
         root: "https://graph.microsoft.com".into(),
         authority: "https://login.microsoftonline.com".into(),
         sources: vec![
@@ -50,6 +54,7 @@ pub(super) fn row(line: u32, status: Status, cells: &[&str]) -> Row {
         tenant: Some(0),
         kind: Some(Kind::AndroidDeviceOwner),
         id: Some("9dfb369b-ab13-4fae-a276-55daa05f1119".parse().unwrap()),
+        options: VppOptions::default(),
         cells: strings(cells),
         disposition: Disposition::Send,
         progress: Progress {

@@ -20,6 +20,8 @@ pub(super) struct Summary<'a> {
     tool_version: &'a str,
     operator: &'a str,
     ticket: Option<&'a str>,
+    /// The fingerprint of the sealed plan that it carried out.
+    plan: Option<&'a str>,
     tenants: Vec<Tenant<'a>>,
     started_at: String,
     finished_at: Option<String>,
@@ -61,6 +63,7 @@ impl<'a> Summary<'a> {
             tool_version: &header.tool,
             operator: &header.operator,
             ticket: header.ticket.as_deref(),
+            plan: header.sealed.as_deref(),
             tenants: tenants.collect(),
             started_at: header.started_at.to_string(),
             finished_at: header.ended_at.map(|at| at.to_string()),

@@ -87,7 +87,7 @@ impl Tally {
             self.tenants.resize_with(header.tenants.len(), Counts::default);
             self.tenants[tenant].add(status);
         }
-        let requests = u64::from(progress.requests()) + u64::from(progress.throttled);
+        let requests = u64::from(progress.requests()) + u64::from(progress.throttled) + u64::from(progress.asked);
         self.requests += requests;
         self.throttled += u64::from(progress.throttled);
         self.sent += u64::from(requests > 0);

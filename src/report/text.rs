@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::model::{Class, Doing, RunHeader, RunState, Spent, Status};
+use crate::model::{Class, Doing, RunHeader, RunState, Spent, Status, StoppedBy};
 
 use super::plain::{cut, grouped, plain, span, typed, wrapped};
 use super::tally::{Cause, Tally};
@@ -30,7 +30,7 @@ pub fn summary_text(header: &RunHeader, tally: &Tally, dir: &Path) -> String {
     };
     lines.extend(counts.map(|(status, count)| format!("{:>9}  {status:<17}  {}", grouped(count), meaning(status))));
     causes(tally, &mut lines);
-    stops(header, &mut lines);
+    stops(header, tally, &mut lines);
     lines.push(String::new());
     if tally.requests() > 0 {
         let (throttled, retries) = (grouped(tally.throttled()), grouped(tally.retries()));
@@ -142,14 +142,16 @@ fn title(cause: &Cause) -> String {
     format!("{}{http}{comma}{code}", cause.status)
 }
 
-fn stops(header: &RunHeader, lines: &mut Vec<String>) {
+fn stops(header: &RunHeader, tally: &Tally, lines: &mut Vec<String>) {
     if header.stopped_by.is_none() && header.tenant_stops.is_empty() {
         return;
     }
     lines.extend([String::new(), "stopped".to_owned()]);
     if let Some(by) = header.stopped_by {
         let why = by.reason().trim_end_matches(" before its turn");
-        lines.push(format!("{:>11}the run ({}): {why}", "", by.name()));
+        let failed: u64 = [Class::Failure, Class::Unknown].map(|class| tally.counts().of_class(class)).iter().sum();
+        let figures = if by == StoppedBy::Breaker { format!(" ({} by now; --max-fail)", grouped(failed)) } else { String::new() };
+        lines.push(format!("{:>11}the run ({}): {why}{figures}", "", by.name()));
     }
     for stop in &header.tenant_stops {
         let label = header.tenants.iter().find(|tenant| tenant.id == stop.tenant).map(|tenant| tenant.label.as_str());
@@ -178,6 +180,11 @@ fn next(header: &RunHeader, tally: &Tally, dir: &Path) -> Vec<(&'static str, Str
     }
     if counts.of(Status::AwaitingApproval) > 0 {
         lines.push(("waiting", "a second administrator must approve these in Intune".to_owned()));
+    }
+    if header.stopped_by == Some(StoppedBy::Canary) {
+        let waits = counts.of(Status::AwaitingApproval) > 0;
+        let what = if waits { "the first items wait for approval, and stop the rest" } else { "look at the first items" };
+        lines.push(("canary", format!("{what}; resume sends the rest")));
     }
     // A simulated service ends with its run, so there is nothing to go on with.
     if !is_simulated && (header.state == RunState::Running || header.pending > 0) {

@@ -72,6 +72,13 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// So many items that were pending are counted anew.
+    pub fn again(&mut self, items: u64) {
+        self.meter.again(items);
+    }
+}
+
 impl Observer for Watch {
     fn observe(&mut self, events: &[Event], pulse: &Pulse) {
         for event in events {

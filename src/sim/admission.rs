@@ -11,11 +11,16 @@ use super::context::Context;
 use super::dice::{Dice, Topic};
 use super::fault::Call;
 use super::options::Collection;
+use super::poll;
 use super::quota::{Account, Department, Quota};
 use super::revoke;
 use super::service::Service;
 use super::throttle::{self, RetryAfter};
 use super::token::{Claims, Flaw};
+
+/// Any one of these application permissions allows reading the tenant's own record (Graph, list organizations).
+const ORGANIZATION_ROLES: [&str; 4] =
+    ["Organization.Read.All", "Organization.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"];
 
 /// Who asks.
 pub(super) struct Visitor {
@@ -45,6 +50,7 @@ impl Service {
 
     /// Method, length, body and permissions.
     pub(super) fn gate(
+        &self,
         context: &Context,
         (call, collection): (Call, Option<Collection>),
         visitor: &Visitor,
@@ -70,7 +76,11 @@ impl Service {
                 let roles = collection.read_roles();
                 if held(roles) { Ok(()) } else { Err(context.forbidden(roles)) }
             }
-            (_, None) if held(&["Organization.Read.All", "Directory.Read.All"]) => Ok(()),
+            (Call::Approvals, None) => {
+                let open = self.behaviour.approval.as_ref().is_none_or(|policy| policy.polling);
+                if open && held(&poll::ROLES) { Ok(()) } else { Err(context.forbidden(&poll::ROLES)) }
+            }
+            (_, None) if held(&ORGANIZATION_ROLES) => Ok(()),
             (_, None) => {
                 let message = "Insufficient privileges to complete the operation.";
                 Err(context.graph(403, "Authorization_RequestDenied", message))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use uuid::Uuid;
 
+use super::approval::Approval;
 use super::fault::{Fault, Kind, Odds, Rule};
 use super::quota::{Counting, Quota};
 use super::revoke::Again;
@@ -150,6 +151,9 @@ pub struct Behaviour {
     pub again: Vec<Again>,
     /// How Apple licence revocations go.
     pub vpp: Vpp,
+
+    /// The policy by which writes need a second administrator; `None` is no such policy.
+    pub approval: Option<Approval>,
 }
 
 /// The documented length of every Intune quota window.
@@ -211,6 +215,7 @@ impl Behaviour {
                 meanwhile: Meanwhile::ALL.to_vec(),
                 retention: vec![Retention::Kept],
             },
+            approval: None,
         }
     }
 
@@ -315,5 +320,6 @@ mod tests {
         let calm = Behaviour::of(Scenario::Calm);
         assert!(calm.write_faults.is_empty() && calm.read_faults.is_empty() && calm.token_faults.is_empty());
         assert_eq!(calm.shares, Shares::default());
+        assert!(Scenario::ALL.into_iter().all(|scenario| Behaviour::of(scenario).approval.is_none()));
     }
 }

@@ -38,6 +38,8 @@ pub(super) enum Topic {
     Token,
     /// How the service counts requests.
     Counting,
+    /// The code of a request for an approval, and what becomes of it.
+    Approval,
 }
 
 /// A stream of pseudo-random numbers (`SplitMix64`, Steele, Lea and Flood, 2014).

@@ -164,6 +164,8 @@ pub enum Call {
     Get,
     /// The action that revokes (the only POST to Graph).
     Revoke,
+    /// A page of the requests for an approval, or one of them.
+    Approvals,
 }
 
 /// A scripted fault. Every condition that is given must hold; the first rule that matches wins.

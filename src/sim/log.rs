@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fault::Call;
+use super::handshake::{CODE, JUSTIFICATION, decoded, given};
 use super::options::Collection;
 
 /// One exchange. Times count from the start of the simulator; as JSON they are milliseconds.
@@ -40,7 +41,7 @@ pub struct LogEntry {
     pub app: Option<Uuid>,
     /// The collection.
     pub collection: Option<Collection>,
-    /// The object.
+    /// The object, or the request for an approval that was read.
     #[serde(serialize_with = "as_text")]
     pub id: Option<Uuid>,
     /// The status of the answer; `None` where there was none.
@@ -53,6 +54,10 @@ pub struct LogEntry {
     pub bearer: bool,
     /// `accept`, `content-length`, `content-type`, `user-agent`, `client-request-id` and `x-ms-*`, where sent.
     pub headers: BTreeMap<String, String>,
+    /// The justification for a second administrator: decoded, or as sent where that fails.
+    pub justification: Option<String>,
+    /// The code by which it was to finish an approved request.
+    pub approval_code: Option<String>,
     /// The body, except of token requests.
     pub body: String,
 }
@@ -85,6 +90,7 @@ impl LogEntry {
                 || name.starts_with("x-ms-")
         };
         let headers = request.headers().iter().filter(|(name, _)| wanted(name.as_str()));
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let secret = call == Some(Call::Token);
         Self {
             ordinal,
@@ -92,10 +98,10 @@ impl LogEntry {
             method: request.method().to_string(),
             path: request.uri().path().to_owned(),
             query: request.uri().query().map(str::to_owned),
-            headers: headers
-                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
-                .collect(),
-            body: if secret { String::new() } else { String::from_utf8_lossy(request.body()).into_owned() },
+            headers: headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+            justification: given(request, JUSTIFICATION).map(|value| decoded(value).unwrap_or_else(|| text(value))),
+            approval_code: given(request, CODE).map(text),
+            body: if secret { String::new() } else { text(request.body()) },
             ..Self::default()
         }
     }

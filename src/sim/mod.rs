@@ -4,6 +4,7 @@
 
 mod admission;
 mod answer;
+mod approval;
 mod behaviour;
 mod clock;
 mod context;
@@ -11,8 +12,11 @@ mod dice;
 mod entra;
 mod face;
 mod fault;
+mod handshake;
 mod log;
 mod options;
+mod pending;
+mod poll;
 mod query;
 mod quota;
 mod read;
@@ -29,6 +33,7 @@ mod trouble;
 mod vpp;
 
 pub use answer::{Answer, Ending, Plan};
+pub use approval::{Approval, ApprovalRecord, ApprovalStatus, Decision, UnknownDecision};
 pub use behaviour::{Behaviour, Scenario, Shares, UnknownScenario, Visibility};
 pub use fault::{Call, Canned, Effect, Fault, Kind, Odds, Rule};
 pub use log::{LogEntry, max_in_flight};

@@ -36,9 +36,18 @@ pub(super) struct Look<'a> {
     pub(super) query: &'a str,
 }
 
+/// Which page of a collection is asked for.
+pub(super) struct Paging<'a> {
+    /// The path below the version.
+    segments: (&'a str, &'a str),
+    top: usize,
+    /// The position of the first thing that may be on it.
+    pub(super) start: usize,
+}
+
 impl Look<'_> {
     /// The names in `$select`, all of them known.
-    fn select(&self, known: &[&str], type_name: &str) -> Result<Option<Vec<String>>, Answer> {
+    pub(super) fn select(&self, known: &[&str], type_name: &str) -> Result<Option<Vec<String>>, Answer> {
         let Some(select) = query::value(self.query, "$select") else {
             return Ok(None);
         };
@@ -52,15 +61,56 @@ impl Look<'_> {
     }
 
     /// Refuses every system option but these.
-    fn only(&self, allowed: &[&str]) -> Result<(), Answer> {
+    pub(super) fn only(&self, allowed: &[&str]) -> Result<(), Answer> {
         let unknown = query::pairs(self.query)
             .map(|(name, _)| name)
             .find(|name| name.starts_with('$') && !allowed.contains(&name.as_ref()));
         unknown.map_or(Ok(()), |name| Err(self.bad_request(&format!("The query option '{name}' is not supported here."))))
     }
 
-    fn bad_request(&self, message: &str) -> Answer {
+    pub(super) fn bad_request(&self, message: &str) -> Answer {
         self.context.graph(400, "BadRequest", message)
+    }
+
+    /// Which page of this collection is asked for.
+    pub(super) fn paging<'a>(&self, segments: (&'a str, &'a str), default: u32) -> Result<Paging<'a>, Answer> {
+        let top = match query::value(self.query, "$top") {
+            None => usize::try_from(default).unwrap_or(LONGEST_PAGE),
+            Some(text) => text
+                .parse::<usize>()
+                .ok()
+                .filter(|top| *top > 0)
+                .ok_or_else(|| self.bad_request(&format!("Invalid value '{text}' for $top query option found.")))?,
+        };
+        let start = match query::value(self.query, "$skiptoken") {
+            None => 0,
+            Some(token) => unseal(&token, segments.1).ok_or_else(|| self.bad_request("Invalid skip token."))?,
+        };
+        Ok(Paging { segments, top: top.clamp(1, LONGEST_PAGE), start })
+    }
+
+    /// That page: as many things as fit, and where the next one begins. The things come with their positions.
+    pub(super) fn page<T>(
+        &self,
+        paging: &Paging<'_>,
+        mut listed: impl Iterator<Item = (usize, T)>,
+        render: impl Fn(T) -> Map<String, Value>,
+    ) -> Answer {
+        let (area, name) = paging.segments;
+        let values: Vec<Value> = listed.by_ref().take(paging.top).map(|(_, thing)| Value::from(render(thing))).collect();
+        let mut body = Map::new();
+        body.insert("@odata.context".to_owned(), json!(format!("{}/beta/$metadata#{area}/{name}", self.origin)));
+        if let Some((next, _)) = listed.next() {
+            // Writing to a string cannot fail.
+            let mut link = format!("{}/beta/{area}/{name}?", self.origin);
+            for (option, value) in query::pairs(self.query).filter(|(option, _)| option != "$skiptoken") {
+                let _ = write!(link, "{option}={}&", query::encode(&value));
+            }
+            let _ = write!(link, "$skiptoken={}", seal(name, next));
+            body.insert("@odata.nextLink".to_owned(), json!(link));
+        }
+        body.insert("value".to_owned(), Value::from(values));
+        Answer::json(200, &Value::from(body))
     }
 }
 
@@ -69,43 +119,11 @@ impl Service {
     pub(super) fn list(&self, look: &Look<'_>, collection: Collection) -> Result<Answer, Answer> {
         look.only(&["$select", "$top", "$skiptoken"])?;
         let select = look.select(schema::properties(collection), collection.type_name())?;
-        let default = usize::try_from(self.behaviour.page_size).unwrap_or(LONGEST_PAGE);
-        let top = match query::value(look.query, "$top") {
-            None => default,
-            Some(text) => text
-                .parse::<usize>()
-                .ok()
-                .filter(|top| *top > 0)
-                .ok_or_else(|| look.bad_request(&format!("Invalid value '{text}' for $top query option found.")))?,
-        };
-        let start = match query::value(look.query, "$skiptoken") {
-            None => 0,
-            Some(token) => unseal(&token, collection).ok_or_else(|| look.bad_request("Invalid skip token."))?,
-        };
-        let mut listed = self.store.from(look.tenant, collection, start).filter(|(_, _, record)| self.is_listed(record.id));
-        let mut values = Vec::new();
-        let mut next = None;
-        for (position, place, record) in listed.by_ref() {
-            if values.len() >= top.clamp(1, LONGEST_PAGE) {
-                next = Some(position);
-                break;
-            }
-            values.push(Value::from(self.face(look, collection, place, record).render(select.as_deref())));
-        }
-        let (area, name) = collection.segments();
-        let mut body = Map::new();
-        body.insert("@odata.context".to_owned(), json!(format!("{}/beta/$metadata#{area}/{name}", look.origin)));
-        if let Some(next) = next {
-            // Writing to a string cannot fail.
-            let mut link = format!("{}/beta/{area}/{name}?", look.origin);
-            for (option, value) in query::pairs(look.query).filter(|(option, _)| option != "$skiptoken") {
-                let _ = write!(link, "{option}={}&", query::encode(&value));
-            }
-            let _ = write!(link, "$skiptoken={}", seal(collection, next));
-            body.insert("@odata.nextLink".to_owned(), json!(link));
-        }
-        body.insert("value".to_owned(), Value::from(values));
-        Ok(Answer::json(200, &Value::from(body)))
+        let paging = look.paging(collection.segments(), self.behaviour.page_size)?;
+        let listed = self.store.from(look.tenant, collection, paging.start);
+        let listed = listed.filter(|(_, _, record)| self.is_listed(record.id)).map(|(at, place, record)| (at, (place, record)));
+        let render = |(place, record)| self.face(look, collection, place, record).render(select.as_deref());
+        Ok(look.page(&paging, listed, render))
     }
 
     /// One object.
@@ -175,12 +193,12 @@ impl Service {
 }
 
 /// Where the next page begins, in a form nobody is meant to read.
-fn seal(collection: Collection, position: usize) -> String {
+fn seal(collection: &str, position: usize) -> String {
     URL_SAFE_NO_PAD.encode(format!("{collection}:{position}"))
 }
 
-fn unseal(token: &str, collection: Collection) -> Option<usize> {
+fn unseal(token: &str, collection: &str) -> Option<usize> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
     let (name, position) = text.split_once(':')?;
-    position.parse().ok().filter(|_| name == collection.segments().1)
+    position.parse().ok().filter(|_| name == collection)
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::answer::Answer;
 use super::context::Context;
 use super::dice::{Dice, Topic};
+use super::handshake::Submission;
 use super::options::Collection;
 use super::service::Service;
 use super::store::{Place, Revoked, Standing, millis};
@@ -32,13 +33,15 @@ impl Again {
     pub const ALL: [Self; 3] = [Self::Accepted, Self::BadRequest, Self::Conflict];
 }
 
-/// A revocation that the service took in and that has yet to take effect.
+/// A revocation that the service took in and that has yet to take effect, or to be queued for approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revocation {
     pub(super) context: Context,
     pub(super) tenant: u16,
     pub(super) collection: Collection,
     pub(super) id: Uuid,
+    /// What it brings where it needs an approval.
+    pub(super) submission: Option<Submission>,
 }
 
 /// Refuses what is no request to revoke at all.
@@ -75,14 +78,20 @@ fn parameters(body: &[u8]) -> Result<(), String> {
 }
 
 impl Service {
-    /// Carries out a revocation: changes the object, and gives the answer a client hears if all goes well.
+    /// Carries out a revocation: queues it or changes the object, and gives the answer a client hears if all goes well.
     pub fn perform(&mut self, now: Duration, revocation: &Revocation) -> Answer {
-        let Revocation { context, tenant, collection, id } = revocation;
+        let Revocation { context, tenant, collection, id, submission } = revocation;
+        if let Some(Err(held)) = submission.as_ref().map(|submission| self.hold(now, revocation, submission)) {
+            return context.dress(held);
+        }
         let answer = match self.store.place(*tenant, *collection, *id) {
             Some(place) => self.revoke(now, place, revocation),
             None => None,
         };
         let answer = answer.unwrap_or_else(|| not_found(context, *collection, *id));
+        if let Some(submission) = submission.as_ref().filter(|_| answer.status == 204) {
+            self.complete(now, *tenant, submission);
+        }
         context.dress(answer)
     }
 

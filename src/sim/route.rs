@@ -12,6 +12,8 @@ pub(super) enum Route<'a> {
     Discovery(&'a str),
     /// The tenant's own record.
     Organization,
+    /// A page of the requests for an approval, or the one with this id.
+    Approvals(Option<&'a str>),
     /// A page of a collection.
     List(Collection),
     /// One object.
@@ -40,6 +42,8 @@ impl<'a> Route<'a> {
         let known = |area: &str, name: &str| Collection::ALL.into_iter().find(|collection| collection.segments() == (area, name));
         match segments {
             ["organization"] => Self::Organization,
+            ["deviceManagement", "operationApprovalRequests"] => Self::Approvals(None),
+            ["deviceManagement", "operationApprovalRequests", id] => Self::Approvals(Some(id)),
             [area, name, rest @ ..] => match (known(area, name), rest) {
                 (Some(collection), []) => Self::List(collection),
                 (Some(collection), [id]) => Self::Get(collection, id),
@@ -59,6 +63,7 @@ impl<'a> Route<'a> {
             Self::Token(_) => (Call::Token, None, None),
             Self::Discovery(_) => (Call::Discovery, None, None),
             Self::Organization => (Call::Organization, None, None),
+            Self::Approvals(id) => (Call::Approvals, None, id),
             Self::List(collection) => (Call::List, Some(collection), None),
             Self::Get(collection, id) => (Call::Get, Some(collection), Some(id)),
             Self::Revoke(collection, id) => (Call::Revoke, Some(collection), Some(id)),

@@ -21,6 +21,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use uuid::Uuid;
 
 use super::answer::{Answer, Ending};
+use super::approval::{ApprovalRecord, Decision};
 use super::clock::Clock;
 use super::log::LogEntry;
 use super::options::{Collection, Options};
@@ -102,6 +103,24 @@ impl Server {
     /// Deletes an object. False if it is unknown.
     pub fn remove(&self, tenant: Uuid, collection: Collection, id: Uuid) -> bool {
         self.shared.service().remove(tenant, collection, id)
+    }
+
+    /// Every request for an approval so far, in the order in which they were filed.
+    pub fn approvals(&self) -> Vec<ApprovalRecord> {
+        let now = self.shared.clock.elapsed();
+        self.shared.service().approvals(now)
+    }
+
+    /// Decides a request as the second administrator, or takes an approval back. False if it is unknown or has ended.
+    pub fn decide(&self, tenant: Uuid, code: Uuid, decision: Decision) -> bool {
+        let now = self.shared.clock.elapsed();
+        self.shared.service().decide_approval(now, tenant, code, decision)
+    }
+
+    /// Decides all requests of a tenant that wait; how many those were.
+    pub fn decide_all(&self, tenant: Uuid, decision: Decision) -> usize {
+        let now = self.shared.clock.elapsed();
+        self.shared.service().decide_approvals(now, tenant, decision)
     }
 
     /// Ends it: closes the listener and every connection, and returns when they are closed.

@@ -17,6 +17,7 @@ use super::dice::{Dice, Topic};
 use super::fault::{Call, Kind, Target};
 use super::log::{Log, LogEntry};
 use super::options::{Collection, Options, Tenant};
+use super::pending::Pending;
 use super::quota::{Counting, Ledger};
 use super::read::Look;
 use super::revoke::Revocation;
@@ -40,6 +41,7 @@ pub struct Service {
     pub(super) mint: Mint,
     pub(super) log: Log,
     pub(super) ledger: Ledger,
+    pub(super) pending: Pending,
     /// Tokens declared expired before their time.
     pub(super) dead: HashSet<Uuid>,
     /// How often each rule was used.
@@ -69,6 +71,7 @@ impl Service {
             ledger: Ledger::new(counting, dice.within(Span::of_secs(0, 20))),
             used: vec![0; behaviour.rules.len()],
             behaviour,
+            pending: Pending::default(),
             secret,
             tenants: Vec::new(),
             names: HashMap::new(),
@@ -251,15 +254,18 @@ impl Service {
         let visitor = self.visitor(context, origin, request)?;
         let (call, collection, id) = route.call().ok_or_else(|| nowhere(context, route))?;
         let id = id.map(|id| guid(context, id)).transpose()?;
-        Self::gate(context, (call, collection), &visitor, request)?;
+        self.gate(context, (call, collection), &visitor, request)?;
         self.admit(now, context, (call, collection), &visitor)?;
         let look = Look { context, now, origin, tenant: visitor.tenant, query: request.uri().query().unwrap_or_default() };
         let work = match (call, collection, id) {
             (Call::Revoke, Some(collection), Some(id)) => {
-                Work::Revoke(Revocation { context: context.clone(), tenant: visitor.tenant, collection, id })
+                let submission = self.submission(context, collection, &visitor, request)?;
+                Work::Revoke(Revocation { context: context.clone(), tenant: visitor.tenant, collection, id, submission })
             }
             (Call::Get, Some(collection), Some(id)) => either(context, self.get(&look, collection, id)),
             (Call::List, Some(collection), _) => either(context, self.list(&look, collection)),
+            (Call::Approvals, None, Some(code)) => either(context, self.get_approval(&look, code)),
+            (Call::Approvals, ..) => either(context, self.list_approvals(&look)),
             _ => either(context, self.organization(&look)),
         };
         let uti = visitor.claims.uti;

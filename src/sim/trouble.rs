@@ -92,7 +92,7 @@ impl Service {
         let odds = match target.call {
             Call::Revoke => &self.behaviour.write_faults,
             Call::Token | Call::Discovery => &self.behaviour.token_faults,
-            Call::Organization | Call::List | Call::Get => &self.behaviour.read_faults,
+            Call::Organization | Call::List | Call::Get | Call::Approvals => &self.behaviour.read_faults,
         };
         let about = target.collection.map_or(0, |collection| 1 + collection as u64);
         let mut dice = Dice::new(self.seed, Topic::Fault)

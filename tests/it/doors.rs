@@ -30,8 +30,8 @@ const EXITS: [Exit; 15] = [
 /// Every key that this version knows, by its table.
 const KEYS: &[(&str, &[&str])] = &[
     ("graph", &["cloud", "root", "authority", "ca_file", "allow_custom"]),
-    ("auth", &["method", "tenant_id", "client_id", "client_secret", "allow_opaque_token"]),
-    ("tenants.contoso", &["tenant_id", "client_id", "client_secret"]),
+    ("auth", &["method", "tenant_id", "client_id", "client_secret", "allow_opaque_token", "expect_domain"]),
+    ("tenants.contoso", &["tenant_id", "client_id", "client_secret", "expect_domain"]),
     (
         "run",
         &[
@@ -43,6 +43,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "timeout",
             "deadline",
             "max_fail",
+            "canary",
             "max_items",
             "on_empty",
             "settle",
@@ -50,7 +51,8 @@ const KEYS: &[(&str, &[&str])] = &[
         ],
     ),
     ("verify", &["enabled", "android_deadline", "vpp_deadline"]),
-    ("guard", &["protect", "protect_file", "protect_mode", "vpp_again_after"]),
+    ("guard", &["protect", "protect_file", "protect_mode", "vpp_again_after", "max_list_age", "max_items_per_day", "max_growth"]),
+    ("approval", &["mode"]),
     ("report", &["dir", "excel", "delimiter"]),
     ("state", &["dir"]),
     ("log", &["format", "level"]),

@@ -2,20 +2,27 @@
 
 mod kit;
 
+mod approval;
+mod canary;
+mod check;
 mod crash;
 mod doors;
 mod faults;
+mod guards;
+mod inventory;
 mod keeping;
 mod ledger;
 mod limits;
 mod lists;
 mod look;
 mod outcomes;
+mod plan;
 mod preflight;
 mod rejected;
 mod resume;
 mod round_trip;
 mod run;
+mod sealed;
 mod secrets;
 mod signals;
 mod simulate;

@@ -5,7 +5,7 @@ use std::fs::File;
 use bulk_revoke::input::{Format, List};
 use bulk_revoke::model::{
     Disposition, Kind, ObjectId, Phase, Place, Progress, Row, RunHeader, RunState, SourceRow, Spent, Stamp, Status, TenantId,
-    TenantRow,
+    TenantRow, VppOptions,
 };
 use bulk_revoke::report::{ReportWriter, Style};
 use proptest::prelude::*;
@@ -23,6 +23,10 @@ fn header(columns: Vec<String>) -> RunHeader {
         tool: "0".into(),
         operator: "o".into(),
         ticket: None,
+        justification: None,
+        sealed: None,
+        reissued: false,
+        to_send: 0,
         root: String::new(),
         authority: String::new(),
         sources: vec![SourceRow { name: "-".into(), columns }],
@@ -43,6 +47,7 @@ fn row(line: u32, cells: Vec<String>, message: String) -> Row {
         tenant: Some(0),
         kind: Some(Kind::VppToken),
         id: Some(ObjectId(ID)),
+        options: VppOptions::default(),
         cells,
         disposition: Disposition::Send,
         progress: Progress { phase: Phase::Settled(Status::Failed), message: Some(message), ..Progress::default() },

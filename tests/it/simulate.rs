@@ -59,6 +59,20 @@ fn the_served_simulator_keeps_the_quota_that_it_is_given() {
 }
 
 #[test]
+fn the_served_simulator_can_ask_for_a_second_administrator() {
+    let home = Home::signed_in().file("list.csv", devices(2));
+    let (process, url) = serve(&home, &format!("list.csv --tenant {TENANT} --approval approve"));
+    home.run(&format!("run list.csv --yes --out out --graph-root {url} --authority {url}"));
+    let log = log(&url);
+    let posts: Vec<&Value> = log.iter().filter(|entry| entry["method"] == "POST" && entry["collection"].is_string()).collect();
+    assert!(!posts.is_empty() && posts.iter().all(|post| post["status"] == 400 && post["effect"] == false), "{posts:?}");
+    process.signal("TERM");
+    let left = home.left(process).exits(0);
+    assert!(left.stderr.contains("the second administrator: approve"), "{}", left.stderr);
+    home.run("simulate list.csv --approval maybe").exits(2).says(&["approve", "reject", "cancel", "expire", "wait"]);
+}
+
+#[test]
 fn a_port_can_be_asked_for_and_one_in_use_is_told() {
     let home = Home::new().file("list.csv", devices(1));
     let (_process, url) = serve(&home, "list.csv");

@@ -54,6 +54,7 @@ const EFFECTS: &[Effect] = &[
         ],
     },
     Effect { shows: &["indicatif::"], places: &[("report", "the progress bar")] },
+    Effect { shows: &["rustix::"], places: &[("cli/space.rs", "how much room a disk has")] },
     Effect { shows: &["clap::"], places: &[("cli", "arguments")] },
     Effect { shows: &["governor::"], places: &[("exec/rate.rs", "the calculator of --rate")] },
     Effect {

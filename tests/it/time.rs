@@ -61,7 +61,8 @@ fn a_pause_of_the_service_is_told_from_the_rest() {
     let pause = Fault::canned(Answer::empty(429).with("retry-after", "1"));
     let (graph, home) = (Graph::with([Rule::on(Call::Revoke, pause).of(id(1)).times(1)]), home(1));
     let left = home.run(&format!("run list.csv {}", graph.flags())).exits(0).says(&["paused by the service"]);
-    assert!(part(&left, "paused") >= 1.0 && part(&left, "quota") < 0.1, "{}", left.summary()["time"]);
+    // A disk that is slow on a busy machine holds the beginning of the pause.
+    assert!(part(&left, "paused") >= 0.7 && part(&left, "quota") < 0.1, "{}", left.summary()["time"]);
 }
 
 #[test]

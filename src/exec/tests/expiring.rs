@@ -6,7 +6,7 @@ use crate::model::{AfterLook, Event, Expiry, ItemNo, Look, Seen, Snapshot, Stamp
 
 /// What an object shows that tells nothing.
 fn shown() -> Snapshot {
-    Snapshot { date: None, name: None, seen: Seen::Android { expiry: Expiry::Never, created: None } }
+    Snapshot { date: None, name: None, seen: Seen::Android { expiry: Expiry::Never, created: None }, about: None }
 }
 
 /// What an earlier session left of an item: an action at work, which is followed.

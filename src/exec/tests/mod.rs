@@ -1,5 +1,7 @@
 //! The loop on a paused clock with an in-memory transport: hours of a run in milliseconds.
 
+mod approving;
+mod canaries;
 mod doubt;
 mod durable;
 mod expiring;
@@ -9,6 +11,7 @@ mod quota;
 mod reading;
 mod resuming;
 mod rig;
+mod sealing;
 mod settling;
 mod spending;
 mod stopping;

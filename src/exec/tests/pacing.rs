@@ -152,8 +152,14 @@ async fn reads_that_reach_nobody_while_one_request_tests_the_water_end_nothing()
     rig.eyes = Box::new(|_, nth, _| {
         let expiry = Expiry::At("2020-01-01T00:00:00Z".parse().unwrap());
         let seen = Seen::Android { expiry, created: None };
-        let shown =
-            || Sight::Shown(Snapshot { date: Some("2026-01-01T00:00:00Z".parse().unwrap()), name: None, seen: seen.clone() });
+        let shown = || {
+            Sight::Shown(Snapshot {
+                date: Some("2026-01-01T00:00:00Z".parse().unwrap()),
+                name: None,
+                seen: seen.clone(),
+                about: None,
+            })
+        };
         if nth <= 2 { Sight::Again { reached: false, after: None, message: "refused".to_owned() } } else { shown() }
     });
     let outcome = rig.run(|order, nth| match (order.item.no.0, nth) {

@@ -138,7 +138,7 @@ fn pinned(kind: Kind, hours: u64) -> Event {
     let expiry = Expiry::At(time(Duration::from_hours(hours)));
     let created = (kind == Kind::AndroidDeviceOwner).then(|| time(Duration::ZERO) - jiff::SignedDuration::from_hours(48));
     let seen = Seen::Android { expiry, created };
-    let reading = Some(Snapshot { date: Some(time(Duration::ZERO)), name: Some("older".to_owned()), seen });
+    let reading = Some(Snapshot { date: Some(time(Duration::ZERO)), name: Some("older".to_owned()), seen, about: None });
     Event { item: Some(ItemNo(1)), at: Stamp(0), what: What::Looked(Box::new(Look { reading, then: AfterLook::Pin })) }
 }
 

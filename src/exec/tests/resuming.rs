@@ -45,7 +45,12 @@ fn left_behind(objects: &[Object], since: Moment, events: &[Event], last: Last) 
                     open = None;
                     arrives(since + moment(reply.sent_at.0), Duration::MAX, false);
                 }
-                What::Looked(_) | What::Settled { .. } | What::TenantStopped(_) | What::Resumed { .. } | What::Ended { .. } => {}
+                What::Looked(_)
+                | What::Settled { .. }
+                | What::Ruled(_)
+                | What::TenantStopped(_)
+                | What::Resumed { .. }
+                | What::Ended { .. } => {}
             }
         }
         if let Some(at) = open.filter(|_| last != Last::Unsent) {

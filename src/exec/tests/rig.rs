@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::durable::Durable;
 use crate::clock::{Clock, Moment};
 use crate::exec::{
-    Answer, Counted, Ended, Goal, Journal, JournalError, NextPage, NoToken, Observer, Order, Page, PerService, Policy, Pulse,
-    Quota, Reading, Run, Sight, Stop, Transport, Verdict, run,
+    Answer, Counted, Ended, Goal, Journal, JournalError, Justification, NextPage, NoToken, Observer, Order, Page, PerService,
+    Policy, Pulse, Quota, Reading, Run, Scope, Sight, Stop, Transport, Verdict, run,
 };
 use crate::model::{
     Bounds, Event, Item, ItemNo, Kind, Lane, ObjectId, Progress, Reached, Service, Snapshot, Status, TenantId, VppOptions, What,
@@ -117,7 +117,7 @@ impl Transport for Scripted {
             Some((item.id, snapshot))
         });
         let next = (of_kind().count() > start + size).then(|| NextPage((start + size).to_string()));
-        Reading { sight: Sight::Shown(Page { objects: objects.collect(), next }), token }
+        Reading { sight: Sight::Shown(Page { objects: objects.collect(), next, ..Page::default() }), token }
     }
 }
 
@@ -228,6 +228,8 @@ impl Rig {
                 max_pause: Duration::from_mins(30),
                 deadline: None,
                 max_fail: Bounds::default(),
+                scope: Scope::All,
+                justification: Justification::None,
                 goal: Goal::Revoke,
                 settle: PerService { android: Duration::from_secs(3), vpp: Duration::from_secs(30) },
                 verify: false,
@@ -325,6 +327,7 @@ impl Rig {
             lanes: &lanes,
             lists: &self.known,
             counted: &self.counted,
+            asks_why: &[],
             transport: Arc::new(transport),
             journal: &mut journal,
             observer: &mut observer,

@@ -22,7 +22,7 @@ async fn a_request_that_may_have_had_its_effect_is_never_repeated() {
     let mut rig = Rig::of(10);
     // A token without an end: nothing that is read of it tells.
     let seen = Seen::Android { expiry: Expiry::Never, created: None };
-    rig.eyes = Box::new(move |_, _, _| Sight::Shown(Snapshot { date: None, name: None, seen: seen.clone() }));
+    rig.eyes = Box::new(move |_, _, _| Sight::Shown(Snapshot { date: None, name: None, seen: seen.clone(), about: None }));
     let outcome = rig.run(|_, _| (LATENCY, again(Reached::Maybe))).await;
     assert_eq!(outcome.count(Status::Unknown), 10);
     assert_eq!(outcome.seen.len(), 10);

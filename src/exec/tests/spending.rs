@@ -7,6 +7,7 @@ use super::world::{Fault, Object, Shape, World};
 use crate::clock::Moment;
 use crate::exec::schedule::Scheduler;
 use crate::exec::spent::Account;
+use crate::exec::tenant::Access;
 use crate::exec::{ASSUMED_LATENCY, Bottleneck, Goal, Quota, forecast};
 use crate::model::{Doing, Kind, Lane, Status, What};
 
@@ -87,7 +88,7 @@ fn the_time_left_is_that_of_the_slowest_and_begins_when_its_pause_ends() {
     assert_eq!(left(&scheduler), Some(40));
     scheduler.tenants[1].paused_until = Moment::from_secs(100);
     assert_eq!(left(&scheduler), Some(70 + 40));
-    scheduler.tenants[1].stopped = true;
+    scheduler.tenants[1].access = Access::Closed;
     assert_eq!(left(&scheduler), Some(40), "nobody waits for a tenant that is stopped");
     scheduler.policy.rate = Some(quota(1, 1));
     assert_eq!(left(&scheduler), Some(249));

@@ -101,7 +101,7 @@ async fn a_throttled_list_is_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_page_that_names_itself_as_the_next_ends_the_list() {
-    let round = |_| Some(Sight::Shown(Page { objects: Vec::new(), next: Some(NextPage("again".to_owned())) }));
+    let round = |_| Some(Sight::Shown(Page { objects: Vec::new(), next: Some(NextPage("again".to_owned())), ..Page::default() }));
     let played = survey(calm([0, 30, 0]), |rig| rig.lists = Box::new(round)).await;
     assert_eq!((played.outcome.pages.len(), played.outcome.looked.len()), (2, 30));
 }
@@ -133,6 +133,9 @@ async fn what_needs_no_request_is_told_and_not_counted_as_to_be_sent() {
     assert_eq!(ends.to_vec(), (0..5).map(|n| played.status(n)).collect::<Vec<_>>());
     assert_eq!(played.outcome.progress[4].phase, Phase::Confirming);
     assert_eq!(found(&played).0, [(Service::Android, 2), (Service::Vpp, 0)]);
+    let read =
+        |kind: Kind| played.outcome.ended.surveyed.iter().find(|found| found.kind == kind).map(|of| (of.read, of.not_found));
+    assert_eq!(Kind::ALL.map(read), [Some((3, 1)), Some((1, 0)), Some((1, 0))]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,9 +169,10 @@ async fn what_is_settled_already_is_left_alone_on_whatever_page_it_lies() {
 /// A page as a service would show it that has other objects as well.
 fn page(ids: impl IntoIterator<Item = u128>, next: Option<&str>) -> Page {
     let seen = Seen::Android { expiry: Expiry::At(time(Duration::from_hours(720))), created: None };
-    let snapshot = Snapshot { date: Some(time(Duration::ZERO)), name: Some("listed".to_owned()), seen };
+    let snapshot = Snapshot { date: Some(time(Duration::ZERO)), name: Some("listed".to_owned()), seen, about: None };
     let object = |id| (ObjectId(Uuid::from_u128(id)), snapshot.clone());
-    Page { objects: ids.into_iter().map(object).collect(), next: next.map(|next| NextPage(next.to_owned())) }
+    let next = next.map(|next| NextPage(next.to_owned()));
+    Page { objects: ids.into_iter().map(object).collect(), next, ..Page::default() }
 }
 
 /// Pages in their order; the last one ends the list.

@@ -325,7 +325,8 @@ impl World {
         hidden.unwrap_or_else(|| {
             // `Date` has whole seconds.
             let date = time(Moment::from_secs(at.as_secs()));
-            Sight::Shown(Snapshot { date: Some(date), name: Some(format!("object {}", item.no.0)), seen: object.shows_at(at) })
+            let name = Some(format!("object {}", item.no.0));
+            Sight::Shown(Snapshot { date: Some(date), name, seen: object.shows_at(at), about: None })
         })
     }
 }

@@ -7,4 +7,5 @@ mod past;
 mod recalling;
 mod replaying;
 mod rig;
+mod sent;
 mod writing;

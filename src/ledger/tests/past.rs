@@ -60,7 +60,7 @@ fn what_stopped_a_run_stops_it_no_longer_once_it_is_taken_up() {
     let ledger = write(ledger, run, &[event(What::TenantStopped(stop.clone())), ended]);
     let header = ledger.run(run).unwrap();
     assert_eq!((header.tenant_stops, header.stopped_by), (vec![stop], Some(StoppedBy::Deadline)));
-    let resumed = event(What::Resumed { operator: "me".to_owned(), tool: "0".to_owned() });
+    let resumed = event(What::Resumed { operator: "me".to_owned(), tool: "0".to_owned(), justification: None });
     let header = write(ledger, run, &[resumed]).run(run).unwrap();
     assert_eq!((header.tenant_stops, header.stopped_by), (Vec::new(), None));
 }

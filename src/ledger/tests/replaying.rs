@@ -48,7 +48,10 @@ fn reply(reached: Reached, then: Then) -> What {
 
 fn looked(then: AfterLook) -> What {
     let seen = Seen::Vpp { identity: [None, None, Some("here".to_owned())], actions: Vec::new() };
-    What::Looked(Box::new(Look { reading: Some(Snapshot { date: None, name: Some("Kiosk".to_owned()), seen }), then }))
+    What::Looked(Box::new(Look {
+        reading: Some(Snapshot { date: None, name: Some("Kiosk".to_owned()), seen, about: None }),
+        then,
+    }))
 }
 
 /// What a page says of an item: of one that is over for good only that.
@@ -67,6 +70,7 @@ fn any_what() -> impl Strategy<Value = What> {
         reply(Reached::Answered, Then::Confirm),
         reply(Reached::Maybe, Then::Look { otherwise: Some(outcome(Status::Failed)) }),
         reply(Reached::Answered, Then::Settled { status: Status::Refused, reason: "no".to_owned() }),
+        looked(AfterLook::Planned),
         looked(AfterLook::Pin),
         looked(AfterLook::Again),
         looked(AfterLook::Untouched),

@@ -21,6 +21,9 @@ pub(super) fn new_run(run: &str) -> NewRun {
         tool: "0.1.0".to_owned(),
         operator: "me".to_owned(),
         ticket: Some("CHG-1".to_owned()),
+        justification: None,
+        sealed: None,
+        reissued: false,
         root: "https://graph.example".to_owned(),
         authority: "https://login.example".to_owned(),
     }

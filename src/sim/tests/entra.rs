@@ -98,10 +98,11 @@ async fn discovery_resolves_a_domain_to_its_tenant() {
         async move { exchange(server, &request).await.unwrap() }
     };
     let found = ask("contoso.com").await.json();
-    assert_eq!(found["issuer"], format!("{}/{TENANT}/v2.0", server.url()));
+    for name in ["contoso.com", "CONTOSO.onmicrosoft.com", &TENANT.to_string()] {
+        assert_eq!(ask(name).await.json()["issuer"], format!("{}/{TENANT}/v2.0", server.url()), "{name}");
+    }
     assert_eq!(found["token_endpoint"], format!("{}/{TENANT}/oauth2/v2.0/token", server.url()));
-    let unknown = ask("fabrikam.com").await;
-    assert_eq!((unknown.status, unknown.json()["error_codes"][0].as_u64()), (400, Some(90_002)));
+    denied(&ask("fabrikam.com").await, 400, "invalid_tenant", 90_002);
 }
 
 #[tokio::test]

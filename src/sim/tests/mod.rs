@@ -1,5 +1,6 @@
 //! The room as clients meet it: over real sockets on loopback, one file per matter.
 
+mod approval;
 mod client;
 mod entra;
 mod faults;

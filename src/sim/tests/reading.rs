@@ -85,7 +85,9 @@ async fn a_tenant_sees_its_own_record_and_nothing_of_others() {
     let mut client = Client::start(Behaviour::immediate()).await;
     let mine = client.get("/beta/organization?$select=id,verifiedDomains").await.json();
     assert_eq!(mine["value"][0]["id"], TENANT.to_string());
-    assert_eq!(mine["value"][0]["verifiedDomains"][0]["name"], "contoso.com");
+    let domains: Vec<_> = mine["value"][0]["verifiedDomains"].as_array().unwrap().iter().collect();
+    assert_eq!((&domains[0]["name"], &domains[0]["isDefault"]), (&"contoso.com".into(), &true.into()));
+    assert_eq!((&domains[1]["isDefault"], &domains[1]["isInitial"]), (&false.into(), &true.into()));
     assert_eq!(mine["value"][0]["displayName"], Value::Null);
     client.token = token(&client.server, OTHER, TENANT).await;
     assert_eq!(client.object(Collection::VppTokens, 1).await.status, 404);
@@ -103,7 +105,8 @@ async fn without_the_permission_the_scopes_are_named() {
     assert_eq!(reply.status, 403);
     let message = reply.nested()["Message"].as_str().unwrap().to_owned();
     assert!(message.contains("one of the following scopes: DeviceManagementServiceConfig.ReadWrite.All, "), "{message}");
-    assert_eq!(client.get("/beta/organization").await.json()["error"]["code"], "Authorization_RequestDenied");
+    let denied = client.get("/beta/organization").await;
+    assert_eq!((denied.status, denied.json()["error"]["code"].as_str()), (403, Some("Authorization_RequestDenied")));
 }
 
 #[tokio::test]

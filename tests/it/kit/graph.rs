@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use bulk_revoke::sim::{Behaviour, Collection, LogEntry, Object, Options, Rule, Server, Tenant};
+use bulk_revoke::sim::{ApprovalRecord, Behaviour, Collection, Decision, LogEntry, Object, Options, Rule, Server, Tenant};
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
@@ -68,9 +68,10 @@ impl Graph {
         format!("--graph-root {0} --authority {0}", self.url())
     }
 
-    /// Every request to Graph, in order of arrival.
+    /// Every request to Graph that is about an object or a list, in order of arrival.
     pub(crate) fn log(&self) -> Vec<LogEntry> {
-        self.server.log().into_iter().filter(|entry| !is_token(entry)).collect()
+        let is_aside = |entry: &LogEntry| is_token(entry) || entry.path.ends_with("/organization");
+        self.server.log().into_iter().filter(|entry| !is_aside(entry)).collect()
     }
 
     /// Every request to revoke, in order of arrival.
@@ -123,6 +124,16 @@ impl Graph {
     /// Gives an object a new token. False if the service does not know it.
     pub(crate) fn reissue(&self, tenant: Uuid, collection: Collection, id: Uuid) -> bool {
         self.server.reissue(tenant, collection, id)
+    }
+
+    /// The requests that wait for a second administrator, or waited.
+    pub(crate) fn approvals(&self) -> Vec<ApprovalRecord> {
+        self.server.approvals()
+    }
+
+    /// Lets the second administrator decide on all requests that are open.
+    pub(crate) fn decide(&self, decision: Decision) -> usize {
+        self.server.decide_all(TENANT, decision)
     }
 
     /// How often revoking this object took effect.

@@ -176,7 +176,7 @@ impl Stub {
         format!("--out out --graph-root {0} --authority {0}", self.url)
     }
 
-    /// Every request but those for tokens and reads of Graph.
+    /// Every request but those for tokens, reads of objects and lists, and the question who the tenant is.
     pub(crate) fn posts(&self) -> Vec<Seen> {
         self.seen().into_iter().filter(is_post).collect()
     }
@@ -223,6 +223,8 @@ fn serve(mut stream: TcpStream, shared: &Shared, script: &Script) -> std::io::Re
         shared.change(|state| state.seen.push(seen.clone()));
         let reply = if is_token(&seen) && !shared.withholds_tokens {
             issue(&jwt(TENANT))
+        } else if asks_who(&seen) {
+            answer(403, "", "")
         } else {
             script(&seen).unwrap_or_else(|| shown(&seen, &shared.state.lock().unwrap().revoked))
         };
@@ -296,12 +298,17 @@ fn is_token(seen: &Seen) -> bool {
     seen.line().contains("/oauth2/v2.0/token")
 }
 
+/// Who the tenant is nobody may read here.
+fn asks_who(seen: &Seen) -> bool {
+    seen.path() == "/beta/organization"
+}
+
 fn is_read(seen: &Seen) -> bool {
-    seen.line().starts_with("GET /beta/")
+    seen.line().starts_with("GET /beta/") && !asks_who(seen)
 }
 
 fn is_post(seen: &Seen) -> bool {
-    !is_token(seen) && !is_read(seen)
+    !is_token(seen) && !is_read(seen) && !asks_who(seen)
 }
 
 /// An answer with further header lines, each ended by CRLF, and a body.
