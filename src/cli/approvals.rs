@@ -69,7 +69,8 @@ impl Session<'_> {
         watch: &mut Watch,
     ) -> Result<(Ended, Subject), Quit> {
         let (mut ended, mut pause) = (Ended::default(), FIRST_POLL);
-        let (count, longest) = (waiting(&subject, &lanes)?.len(), span(until.saturating_sub(clock.now())));
+        let mut items = waiting(&subject, &lanes)?;
+        let (count, longest) = (items.len(), span(until.saturating_sub(clock.now())));
         if count > 0 {
             let items = if count == 1 { "1 item".to_owned() } else { format!("{count} items") };
             self.context.say(&format!(
@@ -78,11 +79,11 @@ impl Session<'_> {
             ));
         }
         let mut is_told = false;
-        while ended.is_whole() && clock.now() < until && !waiting(&subject, &lanes)?.is_empty() {
+        while ended.is_whole() && clock.now() < until && !items.is_empty() {
             let rest = pause.min(until.saturating_sub(clock.now()));
             pause = (pause * 2).min(SLOWEST_POLL);
             let rested = self.interrupts.wait(&self.runtime, async { tokio::time::sleep(rest).await });
-            let news = rested.and_then(|()| self.rulings(&mut subject, &lanes, clock));
+            let news = rested.and_then(|()| self.rulings(&mut subject, &items, clock));
             let first = match news {
                 Ok(Rulings { mut events, unseen }) => {
                     pause = pause.max(unseen.unwrap_or_default());
@@ -104,18 +105,18 @@ impl Session<'_> {
             let spell = Spell { policy, clock, lists: &[], lanes: &lanes, first, spent: Spent::default() };
             (ended, subject) = self.work(subject, spell, watch)?;
             lanes = open(&lanes, &ended.tenant_stops);
+            items = waiting(&subject, &lanes)?;
         }
         Ok((ended, subject))
     }
 
-    /// What became of the requests of a run that wait for a second administrator, as events that are still to be recorded.
-    pub(super) fn rulings(&self, subject: &mut Subject, lanes: &[Lane], clock: Clock) -> Result<Rulings, Quit> {
-        let waiting = waiting(subject, lanes)?;
+    /// What became of the requests for items that wait for a second administrator, as events that are still to be recorded.
+    pub(super) fn rulings(&self, subject: &mut Subject, waiting: &[Work], clock: Clock) -> Result<Rulings, Quit> {
         if waiting.is_empty() {
             return Ok(Rulings { events: Vec::new(), unseen: None });
         }
         let mut codes: BTreeMap<TenantId, Vec<String>> = BTreeMap::new();
-        for Work { item, progress } in &waiting {
+        for Work { item, progress } in waiting {
             codes.entry(item.tenant).or_default().extend(progress.approval_code.clone());
         }
         let service = &subject.service;
@@ -146,7 +147,7 @@ pub(super) fn granted(rulings: &[Event]) -> u64 {
 }
 
 /// The items of these lanes that wait for a second administrator: for what is stopped, nobody could go on.
-fn waiting(subject: &Subject, lanes: &[Lane]) -> Result<Vec<Work>, Quit> {
+pub(super) fn waiting(subject: &Subject, lanes: &[Lane]) -> Result<Vec<Work>, Quit> {
     let mut waiting = Vec::new();
     subject.ledger.count(subject.no, |work| {
         let of_lane = |lane: &Lane| (lane.tenant, lane.service) == (work.item.tenant, work.item.kind.facts().service);

@@ -223,8 +223,8 @@ impl Taken<'_, '_> {
         if self.goal != Goal::Revoke {
             return Ok((spared, Vec::new()));
         }
-        let lanes = survey::open(&subject.lanes, stops);
-        let mut rulings = match self.session.rulings(subject, &lanes, clock) {
+        let waiting = approvals::waiting(subject, &survey::open(&subject.lanes, stops))?;
+        let mut rulings = match self.session.rulings(subject, &waiting, clock) {
             Err(Quit { exit: Exit::Interrupted, .. }) => {
                 let dir = self.session.report_dir(&subject.run, self.out);
                 pastime::write(self.session.context, &self.session.settings, &subject.ledger, subject.no, &dir)?;

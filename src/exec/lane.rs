@@ -63,7 +63,7 @@ pub(super) struct LaneState {
     pub(super) surveyed: [Census; Kind::ALL.len()],
     /// Where only the first items are to be sent: how many are, by kind, and the last of them.
     canaries: [(usize, ItemNo); Kind::ALL.len()],
-    /// The first reason for which the service denied something, as long as it denied everything.
+    /// The first reason for which the service denied something.
     pub(super) denied: Option<String>,
     /// Whether items are sent because they were approved: a few, picked out of many, that say nothing of those.
     pub(super) is_picked: bool,

@@ -197,3 +197,12 @@ fn what_is_in_doubt_and_protected_by_now_is_read_back_and_never_sent_again() {
         assert_eq!(graph.effects(OWNER, id(1)), effects, "{status}");
     });
 }
+
+#[test]
+fn a_share_of_a_tenant_that_cannot_be_reached_is_refused_and_nothing_is_left_to_resume() {
+    let graph = Graph::with_secret(Behaviour::immediate(), "another");
+    let home = Home::signed_in().file("list.csv", devices(3));
+    home.run(&format!("run list.csv --max-items 50% {}", graph.flags())).exits(6).says(&["was not read"]);
+    home.run(&format!("resume {}", graph.places())).exits(0).says(&["no run yet"]);
+    assert!(graph.posts().is_empty());
+}

@@ -1,6 +1,6 @@
 //! Multi Admin Approval: requests say why they are made where that is asked, and what was approved is sent with its code.
 
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -115,19 +115,17 @@ fn live(day: u32) -> Snapshot {
 
 /// What is sent for an approved item, and what becomes of it, if this is read before.
 async fn resumed(now: Snapshot, answers: fn(u32) -> Verdict) -> (Vec<Plea>, Outcome) {
-    let (pleas, mut rig) = (Arc::new(Mutex::new(Vec::new())), Rig::of(1));
+    let ((log, pleas), mut rig) = (mpsc::channel(), Rig::of(1));
     rig.items[0].kind = Kind::AndroidForWork;
     rig.past = approved(live(1));
     rig.policy.justification = Justification::Always;
     rig.eyes = Box::new(move |_, _, _| Sight::Shown(now.clone()));
-    let log = Arc::clone(&pleas);
     let outcome = rig.run(move |order, nth| {
-        log.lock().unwrap().push(order.plea.clone());
+        log.send(order.plea.clone()).unwrap();
         (LATENCY, answers(nth))
     });
     let outcome = outcome.await;
-    let pleas = pleas.lock().unwrap().clone();
-    (pleas, outcome)
+    (pleas.try_iter().collect(), outcome)
 }
 
 #[tokio::test(start_paused = true)]
