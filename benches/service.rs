@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bulk_revoke::auth::{Authority, Credential, SignIn, Tokens};
-use bulk_revoke::graph::{ClientPolicy, GraphRoot, client};
+use bulk_revoke::clock::Clock;
+use bulk_revoke::graph::{ClientPolicy, GraphRoot, wires};
 use bulk_revoke::model::TenantId;
 use bulk_revoke::sim::{Behaviour, Collection, Object, Options, Server};
 use reqwest::Client;
@@ -60,8 +61,8 @@ pub(super) struct Access {
 
 impl Access {
     pub(super) fn new(url: &str, concurrency: usize) -> Outcome<Self> {
-        let policy = ClientPolicy { timeout: Duration::from_secs(100), concurrency, ca_pem: None, loopback: true };
-        let (client, root) = (client(&policy)?, GraphRoot::new(url)?);
+        let policy = ClientPolicy { timeout: Duration::from_secs(100), concurrency, ca_pem: None };
+        let (wires, root) = (wires(&policy, &[])?, GraphRoot::new(url)?);
         let sign_in = SignIn {
             tenant: TENANT,
             label: "contoso".to_owned(),
@@ -70,7 +71,8 @@ impl Access {
             allow_opaque: false,
             expect_domain: None,
         };
-        let tokens = Tokens::new(client.clone(), Authority::new(url)?, root.scope(), vec![sign_in]);
+        let client = wires.direct.clone();
+        let tokens = Tokens::new(wires, Authority::new(url)?, root.scope(), vec![sign_in], Clock::system());
         Ok(Self { root, client, tokens: Arc::new(tokens) })
     }
 

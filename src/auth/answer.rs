@@ -4,12 +4,14 @@ use std::fmt;
 use std::time::Duration;
 
 use azure_core::Bytes;
+use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{DATE, RETRY_AFTER};
 use serde_json::Value;
 
 use super::causes::causes;
 use super::hints;
+use super::obstacle::Obstacle;
 use super::retry_after::{http_date, retry_after};
 
 /// How long one exchange with the authority may take in all; a sign-in is normally answered within a second.
@@ -22,6 +24,8 @@ const LARGEST_BODY: usize = 1024 * 1024;
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) retry_after: Option<Duration>,
+    /// When the service says it answered.
+    pub(super) date: Option<Timestamp>,
     pub(super) body: Bytes,
     request_id: Option<String>,
 }
@@ -35,21 +39,24 @@ pub(super) enum Fault {
 
 impl Answer {
     /// Sends a request and reads the answer. Fails with words that hold neither the URL nor anything that was sent.
-    pub(super) async fn of(request: reqwest::RequestBuilder) -> Result<Self, String> {
-        let mut response = request.timeout(EXCHANGE_LIMIT).send().await.map_err(|error| words(error, "could not be reached"))?;
+    pub(super) async fn of(request: reqwest::RequestBuilder) -> Result<Self, Fault> {
+        let mut response =
+            request.timeout(EXCHANGE_LIMIT).send().await.map_err(|error| network(error, "could not be reached"))?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let waits = response.headers().get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok());
-        let retry_after = retry_after(waits, header(DATE.as_str()).and_then(http_date));
+        let date = header(DATE.as_str()).and_then(http_date);
+        let retry_after = retry_after(waits, date);
         let request_id = header("x-ms-request-id").map(str::to_owned);
         let status = response.status();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| words(error, "broke off its answer"))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| network(error, "broke off its answer"))? {
             body.extend_from_slice(&chunk);
             if body.len() > LARGEST_BODY {
-                return Err("the sign-in service sent an answer of more than a megabyte".to_owned());
+                let message = "the sign-in service sent an answer of more than a megabyte".to_owned();
+                return Err(Fault::Passing(message, None));
             }
         }
-        Ok(Self { status, retry_after, body: body.into(), request_id })
+        Ok(Self { status, retry_after, date, body: body.into(), request_id })
     }
 
     /// The body as JSON; null if it is not.
@@ -68,9 +75,12 @@ impl Answer {
         let code = self.status.as_u16();
         let words = hints::explain(&body, secrets).unwrap_or_else(|| hints::blank(&self.bare(), secrets));
         let error = body.get("error").and_then(Value::as_str).unwrap_or_default();
-        let passing = matches!(code, 408 | 429 | 500..=599) || matches!(error, "temporarily_unavailable" | "server_error");
+        let wait = hints::wait(&body);
+        let passing = wait.is_some()
+            || matches!(code, 408 | 429 | 500..=599)
+            || matches!(error, "temporarily_unavailable" | "server_error");
         Some(if passing {
-            Fault::Passing(format!("the sign-in service answered {code}: {words}"), self.retry_after)
+            Fault::Passing(format!("the sign-in service answered {code}: {words}"), self.retry_after.max(wait))
         } else {
             Fault::Permanent(format!("the sign-in service answered {code}: {words}"))
         })
@@ -96,21 +106,37 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// A network error in words; the URL is of no help.
-fn words(error: reqwest::Error, what: &str) -> String {
-    if error.is_timeout() {
-        return format!("the sign-in service {what}: no answer within {} s", EXCHANGE_LIMIT.as_secs());
+/// A network error in words; the URL is of no help. What stands in the way for good is no outage.
+fn network(error: reqwest::Error, what: &str) -> Fault {
+    // Plain http goes no farther than this machine and its platform: no proxy or firewall has a part in that.
+    let is_far = error.url().is_some_and(|url| url.scheme() == "https");
+    // A host's name must not pass for a word of the error.
+    let error = error.without_url();
+    let (obstacle, is_connect) = (Obstacle::of(&error), error.is_connect());
+    let why = if error.is_timeout() && !is_connect {
+        format!("no answer within {} s", EXCHANGE_LIMIT.as_secs())
+    } else {
+        causes(&error)
+    };
+    let message = format!("the sign-in service {what}: {why}");
+    let hinted = || format!("{message}; {}", obstacle.hint());
+    if is_connect && obstacle.is_lasting() {
+        Fault::Permanent(hinted())
+    } else if is_far && matches!(obstacle, Obstacle::Name | Obstacle::Proxy | Obstacle::Refused | Obstacle::Silence) {
+        Fault::Passing(hinted(), None)
+    } else {
+        Fault::Passing(message, None)
     }
-    format!("the sign-in service {what}: {}", causes(&error.without_url()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::fake::{self, Fake};
 
     fn answer(status: u16, body: &str) -> Answer {
         let status = StatusCode::from_u16(status).unwrap();
-        Answer { status, retry_after: None, body: Bytes::copy_from_slice(body.as_bytes()), request_id: None }
+        Answer { status, retry_after: None, date: None, body: Bytes::copy_from_slice(body.as_bytes()), request_id: None }
     }
 
     #[test]
@@ -137,6 +163,27 @@ mod tests {
         }
         let fault = answer(400, r#"{"error":"temporarily_unavailable"}"#).fault(&[]).unwrap();
         assert_eq!(fault, Fault::Passing("the sign-in service answered 400: temporarily_unavailable".to_owned(), None));
+    }
+
+    #[test]
+    fn a_throttled_person_is_not_asked_to_sign_in_again() {
+        let minute = Duration::from_mins(1);
+        for number in [50_196, 90_033, 90_055] {
+            for (retry_after, wanted) in [(None, minute), (Some(minute / 2), minute), (Some(minute * 2), minute * 2)] {
+                let body = format!(r#"{{"error":"invalid_grant","error_description":"AADSTS{number}: x"}}"#);
+                let fault = Answer { retry_after, ..answer(400, &body) }.fault(&[]).unwrap();
+                assert!(matches!(fault, Fault::Passing(_, Some(after)) if after == wanted), "{number}: {fault:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_stands_before_a_far_place_is_hinted_at_and_the_places_name_is_no_word_of_it() {
+        let dead = format!("{}/tunnel", Fake::dead().await.url());
+        for (url, is_hinted) in [(dead.replace("http:", "https:"), true), (dead, false)] {
+            let Err(Fault::Passing(words, None)) = Answer::of(fake::client().get(url)).await else { unreachable!() };
+            assert_eq!(words.ends_with(Obstacle::Refused.hint()), is_hinted, "{words}");
+        }
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub async fn discover(client: &reqwest::Client, authority: &Authority, domain_or
     }
     let url = authority.at(&format!("/{domain}/v2.0/.well-known/openid-configuration"));
     let fault = match Answer::of(client.get(url)).await {
-        Err(message) => Fault::Passing(message, None),
+        Err(fault) => fault,
         Ok(answer) => match (answer.fault(&[]), tenant_of(&answer.json())) {
             (None, Some(tenant)) => return Ok(tenant),
             (None, None) => answer.useless("a tenant's GUID in issuer"),

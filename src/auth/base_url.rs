@@ -50,6 +50,11 @@ impl BaseUrl {
         self.path
     }
 
+    /// Whether TLS is spoken there.
+    pub fn is_secure(&self) -> bool {
+        self.text.starts_with("https:")
+    }
+
     /// Whether it is this machine itself, which no proxy can reach.
     pub const fn is_loopback(&self) -> bool {
         self.loopback
@@ -65,4 +70,45 @@ impl fmt::Display for BaseUrl {
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_loopback_however_it_is_written_and_nothing_else_is() {
+        let cases = [
+            ("http://127.0.0.1:8080", Some(true)),
+            ("http://127.1", Some(true)),
+            ("http://0x7f.0.0.1", Some(true)),
+            ("http://2130706433", Some(true)),
+            ("http://017700000001", Some(true)),
+            ("http://127.255.255.254/", Some(true)),
+            ("HTTP://LOCALHOST:1", Some(true)),
+            ("http://[::1]:1", Some(true)),
+            ("http://[0:0::0:1]", Some(true)),
+            ("https://127.0.0.1:8443", Some(true)),
+            ("https://graph.microsoft.com", Some(false)),
+            ("https://localhost.evil.example", Some(false)),
+            ("http://localhost.", None),
+            ("http://localhost.evil.example", None),
+            ("http://127.0.0.1.evil.example", None),
+            ("http://[::ffff:127.0.0.1]", None),
+            ("http://[::]", None),
+            ("http://0.0.0.0", None),
+            ("http://128.0.0.1", None),
+            ("http://4278190081", None),
+            ("http://127.0.0.1@evil.example", None),
+            ("http://evil.example\\@127.0.0.1", None),
+            ("http://evil.example#@127.0.0.1", None),
+            ("https://user@graph.microsoft.com", None),
+            ("http:127.0.0.1:99999", None),
+        ];
+        for (given, loopback) in cases {
+            assert_eq!(BaseUrl::new(given).ok().map(|url| url.is_loopback()), loopback, "{given}");
+        }
+        // What was judged is what is asked.
+        assert_eq!(BaseUrl::new(" http://0x7f.1:80/ ").unwrap().as_str(), "http://127.0.0.1");
+    }
 }

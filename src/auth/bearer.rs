@@ -10,6 +10,7 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
+use super::Method;
 use crate::model::TenantId;
 
 /// An access token. Clones are cheap and are the same token; `Debug` does not show it.
@@ -20,6 +21,7 @@ struct Inner {
     secret: SecretString,
     /// The header that carries it, made once; marked as sensitive, so that nothing shows it.
     authorization: HeaderValue,
+    method: Method,
     claims: Claims,
     serial: u64,
 }
@@ -37,17 +39,23 @@ pub struct Claims {
     pub app: Option<String>,
     /// `roles` (the app's own permissions) or the parts of `scp` (delegated ones).
     pub permissions: Vec<String>,
+    /// `oid`: the person, or the app's own place in the tenant.
+    pub object: Option<String>,
+    /// Who signed in, if a person did; for messages only.
+    pub person: Option<String>,
     /// `exp`: when the service stops taking it, by its clock. The keeper goes by `expires_in` instead.
     pub expires: Option<jiff::Timestamp>,
+    /// Whether it is a person's: there is an `scp`.
+    pub is_delegated: bool,
 }
 
 impl Bearer {
-    pub(super) fn new(secret: SecretString, claims: Claims) -> Self {
+    pub(super) fn new(secret: SecretString, method: Method, claims: Claims) -> Self {
         // What no header can carry the service would refuse: it is sent nothing instead, and says so.
         let header = HeaderValue::try_from(format!("Bearer {}", secret.expose_secret()));
         let mut authorization = header.unwrap_or(HeaderValue::from_static("Bearer"));
         authorization.set_sensitive(true);
-        Self(Arc::new(Inner { secret, authorization, claims, serial: NEXT.fetch_add(1, Ordering::Relaxed) }))
+        Self(Arc::new(Inner { secret, authorization, method, claims, serial: NEXT.fetch_add(1, Ordering::Relaxed) }))
     }
 
     /// The value of the `Authorization` header.
@@ -58,6 +66,11 @@ impl Bearer {
     /// The token itself, to tell it in what the service answers and for nothing else.
     pub fn expose(&self) -> &str {
         self.0.secret.expose_secret()
+    }
+
+    /// How it was got.
+    pub fn method(&self) -> Method {
+        self.0.method
     }
 
     /// What the token says about itself; empty for an opaque token.
@@ -85,13 +98,7 @@ impl fmt::Debug for Bearer {
 impl Claims {
     /// Reads the payload of a JWT. Fails with what could not be read; claims other than `tid` may be missing.
     pub(super) fn read(token: &str) -> Result<Self, &'static str> {
-        let mut parts = token.split('.');
-        let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-            return Err("it is not a JWT");
-        };
-        // RFC 7515 section 2 has no padding; some issuers add it all the same.
-        let bytes = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).map_err(|_| "its payload is not base64url")?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|_| "its payload is not JSON")?;
+        let value = payload(token)?;
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         let tenant = text("tid").ok_or("it has no tid")?.parse().map_err(|_| "its tid is not a GUID")?;
         let roles = value.get("roles").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
@@ -100,9 +107,23 @@ impl Claims {
             tenant: Some(tenant),
             app: text("appid").or_else(|| text("azp")),
             permissions: roles.chain(scopes).map(str::to_owned).collect(),
+            object: text("oid"),
+            person: ["preferred_username", "upn", "unique_name", "name"].into_iter().find_map(text),
             expires: value.get("exp").and_then(Value::as_i64).and_then(|exp| jiff::Timestamp::from_second(exp).ok()),
+            is_delegated: value.get("scp").is_some(),
         })
     }
+}
+
+/// What a JWT says. Fails with what could not be read.
+pub(super) fn payload(token: &str) -> Result<Value, &'static str> {
+    let mut parts = token.split('.');
+    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return Err("it is not a JWT");
+    };
+    // RFC 7515 section 2 has no padding; some issuers add it all the same.
+    let bytes = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).map_err(|_| "its payload is not base64url")?;
+    serde_json::from_slice(&bytes).map_err(|_| "its payload is not JSON")
 }
 
 #[cfg(test)]
@@ -137,7 +158,7 @@ mod tests {
     fn delegated_tokens_name_their_app_and_scopes_in_other_claims() {
         let text = payload(&serde_json::json!({ "tid": TENANT, "azp": "app", "scp": "A.Read B.Write" }));
         let claims = Claims::read(&format!("e30.{text}.sig")).unwrap();
-        assert_eq!((claims.app.as_deref(), claims.permissions.len()), (Some("app"), 2));
+        assert_eq!((claims.app.as_deref(), claims.permissions.len(), claims.is_delegated), (Some("app"), 2, true));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Method;
 use crate::model::TenantId;
 
 /// No token is to be had. Reads after "failed to".
@@ -22,12 +23,14 @@ pub enum TokenError {
         after: Option<Duration>,
     },
     /// The token belongs to another tenant than the one that was asked for.
-    #[error("sign in to tenant {expected}: the token that came is for tenant {found}; check the tenant and its app")]
+    #[error("sign in to tenant {expected}: the token that came ({method}) is for tenant {found}; check the tenant and its app")]
     WrongTenant {
         /// The tenant asked for.
         expected: TenantId,
         /// The tenant (`tid`) in the token.
         found: TenantId,
+        /// How the token was got.
+        method: Method,
     },
     /// The token does not show its tenant, and that was not allowed.
     #[error("sign in to tenant {tenant}: the token does not show its tenant ({why}); allow_opaque_token accepts that")]
@@ -45,6 +48,14 @@ impl TokenError {
         match self {
             Self::Passing { message, .. } => Self::Passing { message, after: Some(wait) },
             other @ (Self::Permanent { .. } | Self::WrongTenant { .. } | Self::OpaqueToken { .. }) => other,
+        }
+    }
+
+    /// The same error; one that a person must mend with this besides.
+    pub(super) fn adding(self, what: &str) -> Self {
+        match self {
+            Self::Permanent { message } => Self::Permanent { message: format!("{message} ({what})") },
+            other @ (Self::Passing { .. } | Self::WrongTenant { .. } | Self::OpaqueToken { .. }) => other,
         }
     }
 }

@@ -7,10 +7,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Authority, Bearer, Claims, Credential, SignIn};
+use super::entra::Entra;
+use super::found::Memory;
+use super::{Authority, Bearer, Claims, Credential, Method, SignIn, Wires};
+use crate::clock::Clock;
 use crate::model::TenantId;
 
 pub(super) const TENANT: &str = "9dfb369b-ab13-4fae-a276-55daa05f1119";
+pub(super) const NOW: &str = "2026-11-22T12:00:00Z";
 
 /// Answers every request with what a function makes of its number and its text.
 pub(super) struct Fake {
@@ -46,6 +50,17 @@ impl Fake {
 
     pub(super) fn authority(&self) -> Authority {
         Authority::new(&format!("http://127.0.0.1:{}", self.port)).unwrap()
+    }
+
+    pub(super) fn url(&self) -> String {
+        self.authority().to_string()
+    }
+
+    /// What asks this endpoint for everything, from [`NOW`] on.
+    pub(super) fn entra(&self) -> Entra {
+        let (wires, scope) = (wires(), "https://graph.microsoft.com/.default".to_owned());
+        let clock = Clock::starting_at(NOW.parse().unwrap());
+        Entra { wires, authority: self.authority(), scope, clock, memory: Memory::default() }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -91,8 +106,30 @@ pub(super) fn jwt(tenant: &str) -> String {
     format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload))
 }
 
+/// An answer with a token in the name of Ann, and this after it.
+pub(super) fn granted(tenant: &str, rest: &str) -> String {
+    let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"tid":"{tenant}","upn":"ann@contoso.com","scp":"A.Read"}}"#));
+    reply(200, "", &format!(r#"{{"access_token":"e30.{payload}.c2ln","expires_in":3599{rest}}}"#))
+}
+
+/// Whether a life in seconds is this, give or take what the test has taken.
+pub(super) fn is_about(life: u64, wanted: u64) -> bool {
+    (wanted.saturating_sub(30)..=wanted).contains(&life)
+}
+
+/// A JWT that says this.
+pub(super) fn says(payload: &serde_json::Value) -> String {
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(payload.to_string()))
+}
+
 pub(super) fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    // No roots: reading those of the system takes longer than a whole test.
+    reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
+}
+
+pub(super) fn wires() -> Wires {
+    let client = client();
+    Wires { proxied: client.clone(), direct: client }
 }
 
 pub(super) fn tenant() -> TenantId {
@@ -100,16 +137,20 @@ pub(super) fn tenant() -> TenantId {
 }
 
 pub(super) fn sign_in(secret: &str) -> SignIn {
+    signs_in(Credential::ClientSecret(secret.into()))
+}
+
+pub(super) fn signs_in(credential: Credential) -> SignIn {
     SignIn {
         tenant: tenant(),
         label: "contoso".to_owned(),
         client_id: "the-app".to_owned(),
-        credential: Credential::ClientSecret(secret.into()),
+        credential,
         allow_opaque: false,
         expect_domain: None,
     }
 }
 
 pub(super) fn bearer(n: usize) -> Bearer {
-    Bearer::new(format!("token-{n}").into(), Claims::default())
+    Bearer::new(format!("token-{n}").into(), Method::ClientSecret, Claims::default())
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::entra::{Fresh, Source};
-use super::{Bearer, SignIn, TokenError};
+use super::{Bearer, Claims, SignIn, TokenError};
 
 /// A token is renewed when less than this remains, as Microsoft's own library does (`azure_identity`, `cache.rs`: 300 s) ...
 const RENEW_AHEAD: Duration = Duration::from_mins(5);
@@ -15,8 +15,10 @@ const RENEW_AHEAD: Duration = Duration::from_mins(5);
 const RENEW_PART: u32 = 10;
 /// ... but never before this part of its life is over, so that short-lived tokens are not renewed all the time.
 const RENEW_NEVER_BEFORE: u32 = 2;
-/// Least wait between a failed request and the next one: an outage costs a dozen requests a minute, and a blip few seconds.
+/// Least wait between a request that brought nothing new and the next one: an outage costs a dozen requests a minute, and a blip few seconds.
 const RETRY_GAP: Duration = Duration::from_secs(5);
+/// A refusal for good is asked about again after this part of what the old token still has: a person may mend it meanwhile.
+const REFUSED_PART: u32 = 4;
 /// Stands for waits and lives too long for the clock: a hundred years.
 const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
@@ -36,6 +38,8 @@ struct State {
     flight: Option<watch::Receiver<Option<Outcome>>>,
     /// The last failure, and when the next request may be made.
     hold: Option<(TokenError, Instant)>,
+    /// The first token: whom the tenant goes by, also when it has ended.
+    first: Option<Bearer>,
 }
 
 struct Kept {
@@ -69,6 +73,11 @@ impl Keeper {
             let message = format!("{}: the token request was cut off", self.sign_in.label);
             Err(TokenError::Passing { message, after: None })
         })
+    }
+
+    /// The first token that ever came, also when it has ended: for questions about who we are, and for no request.
+    pub(super) fn first(&self) -> Option<Bearer> {
+        self.lock().first.clone()
     }
 
     /// Whether a token is kept that is still valid.
@@ -106,6 +115,8 @@ impl Keeper {
         let mut state = self.lock();
         if state.kept.as_ref().is_some_and(|kept| kept.bearer.is(bearer)) {
             state.kept = None;
+            // A refusal from long ago is asked about once more, now that it counts.
+            state.hold.take_if(|(error, _)| !matches!(error, TokenError::Passing { .. }));
         }
     }
 
@@ -132,7 +143,10 @@ impl Keeper {
         let keeper = Arc::clone(self);
         tokio::spawn(async move {
             let answer = keeper.source.fresh(&keeper.sign_in).await;
-            let outcome = keeper.lock().land(answer, now);
+            let mut state = keeper.lock();
+            let answer = answer.and_then(|fresh| state.same(fresh, &keeper.sign_in.label));
+            let outcome = state.land(answer, now);
+            drop(state);
             landing.send_replace(Some(outcome));
         });
         flight
@@ -144,31 +158,62 @@ impl Keeper {
 }
 
 impl State {
+    /// Who signs in to the Azure CLI meanwhile, or puts another token into the file, does not take a run over.
+    fn same(&mut self, fresh: Fresh, label: &str) -> Result<Fresh, TokenError> {
+        let first = self.first.get_or_insert_with(|| fresh.bearer.clone()).claims();
+        let now = fresh.bearer.claims();
+        let differ =
+            |a: &Option<String>, b: &Option<String>| a.as_ref().zip(b.as_ref()).is_some_and(|(a, b)| !a.eq_ignore_ascii_case(b));
+        if differ(&first.app, &now.app) || differ(&first.object, &now.object) {
+            let who = |claims: &Claims| {
+                let person = claims.person.as_ref().map(|person| format!(" and {person}")).unwrap_or_default();
+                format!("app {}{person}", claims.app.as_deref().unwrap_or("unknown"))
+            };
+            let message = format!("{label}: the new token is for {}, and the first one was for {}", who(now), who(first));
+            return Err(TokenError::Permanent { message });
+        }
+        // One that shows nothing is nobody's.
+        if first.app.is_none() {
+            self.first = Some(fresh.bearer.clone());
+        }
+        Ok(fresh)
+    }
+
     /// Takes in what a request brought. The token's life counts from when it was asked for.
     fn land(&mut self, answer: Result<Fresh, TokenError>, asked: Instant) -> Outcome {
         self.flight = None;
         match answer {
             Ok(Fresh { bearer, life }) => {
                 let expires = later(asked, life);
-                let renew = later(asked, life.saturating_sub(ahead(life)));
+                // The same token again has less life each time, and half of that is ever less of a wait.
+                let is_same = self.kept.as_ref().is_some_and(|kept| kept.bearer.expose() == bearer.expose());
+                let gap = if is_same { RETRY_GAP } else { Duration::ZERO };
+                let renew = later(asked, life.saturating_sub(ahead(life)).max(gap));
                 self.kept = Some(Kept { bearer: bearer.clone(), renew, expires });
                 self.hold = None;
                 Ok(bearer)
             }
             Err(error) => {
-                let (wished, passing) = match &error {
-                    TokenError::Passing { after, .. } => (after.unwrap_or_default(), true),
-                    TokenError::Permanent { .. } | TokenError::WrongTenant { .. } | TokenError::OpaqueToken { .. } => {
-                        (Duration::ZERO, false)
+                let now = Instant::now();
+                let left = self.kept.as_ref().map(|kept| kept.expires.saturating_duration_since(now)).unwrap_or_default();
+                let wished = match &error {
+                    TokenError::Passing { after, .. } => after.unwrap_or_default(),
+                    TokenError::Permanent { .. } => left / REFUSED_PART,
+                    TokenError::WrongTenant { .. } | TokenError::OpaqueToken { .. } => {
+                        // Who we are has changed: the token from before is not to be trusted either.
+                        self.kept = None;
+                        Duration::ZERO
                     }
                 };
-                if !passing {
-                    // The tenant said no to this app: a token from before that must not outlive the answer.
-                    self.kept = None;
-                }
                 let wait = wished.max(RETRY_GAP);
+                if self.kept.is_some() && !left.is_zero() {
+                    let (left, wait) = (left.as_secs(), wait.as_secs());
+                    tracing::warn!(
+                        "failed to {error}; the token at hand holds for {left} s, and another is asked for in {wait} s"
+                    );
+                }
                 let error = error.waiting(wait);
-                self.hold = Some((error.clone(), later(Instant::now(), wait)));
+                self.hold = Some((error.clone(), later(now, wait)));
                 Err(error)
             }
         }
@@ -185,169 +230,4 @@ fn later(start: Instant, wait: Duration) -> Instant {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use async_trait::async_trait;
-    use tokio::time::advance;
-
-    use super::*;
-    use crate::auth::fake;
-
-    /// Answers from a script; with an empty script it never answers.
-    #[derive(Default)]
-    struct Script {
-        lines: Mutex<VecDeque<Result<u64, TokenError>>>,
-        asked: AtomicUsize,
-    }
-
-    #[async_trait]
-    impl Source for Script {
-        async fn fresh(&self, _: &SignIn) -> Result<Fresh, TokenError> {
-            let n = self.asked.fetch_add(1, Ordering::SeqCst);
-            let line = self.lines.lock().unwrap().pop_front();
-            match line {
-                Some(line) => line.map(|seconds| Fresh { bearer: fake::bearer(n), life: Duration::from_secs(seconds) }),
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    fn keeper(lines: Vec<Result<u64, TokenError>>) -> (Arc<Keeper>, Arc<Script>) {
-        let script = Arc::new(Script { lines: Mutex::new(lines.into()), asked: AtomicUsize::new(0) });
-        (Arc::new(Keeper::new(fake::sign_in("s3cr3t"), script.clone())), script)
-    }
-
-    fn passing(after: Option<u64>) -> TokenError {
-        TokenError::Passing { message: "contoso: down".to_owned(), after: after.map(Duration::from_secs) }
-    }
-
-    fn permanent() -> TokenError {
-        TokenError::Permanent { message: "contoso: no".to_owned() }
-    }
-
-    /// Lets the renewal task run; no time passes.
-    async fn settle() {
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    async fn pass(seconds: u64) {
-        advance(Duration::from_secs(seconds)).await;
-    }
-
-    async fn name(keeper: &Arc<Keeper>) -> String {
-        keeper.token().await.unwrap().expose().to_owned()
-    }
-
-    #[test]
-    fn renewal_starts_minutes_ahead_but_never_in_the_first_half_of_a_life() {
-        for (life, wanted) in [(60, 30), (599, 299), (3_600, 360), (1_800, 300), (5_400, 540), (86_400, 8_640)] {
-            assert_eq!(ahead(Duration::from_secs(life)).as_secs(), wanted, "{life}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn renewal_ahead_hands_out_the_old_token_until_the_new_one_is_there() {
-        let (keeper, script) = keeper(vec![Ok(3_600)]);
-        assert_eq!(name(&keeper).await, "token-0");
-        pass(3_239).await;
-        assert_eq!(name(&keeper).await, "token-0");
-        settle().await;
-        assert_eq!(script.asked.load(Ordering::SeqCst), 1, "not yet due");
-        pass(1).await;
-        for _ in 0..50 {
-            assert_eq!(name(&keeper).await, "token-0");
-            settle().await;
-        }
-        assert_eq!(script.asked.load(Ordering::SeqCst), 2, "one renewal, still under way");
-        pass(359).await;
-        assert_eq!(name(&keeper).await, "token-0");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_renewed_token_takes_the_old_ones_place() {
-        let (keeper, script) = keeper(vec![Ok(60), Ok(60)]);
-        assert_eq!(name(&keeper).await, "token-0");
-        pass(30).await;
-        assert_eq!(name(&keeper).await, "token-0");
-        settle().await;
-        for _ in 0..29 {
-            assert_eq!(name(&keeper).await, "token-1");
-            pass(1).await;
-        }
-        assert_eq!(script.asked.load(Ordering::SeqCst), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_failing_renewal_keeps_the_old_token_until_it_expires_and_does_not_storm() {
-        let (keeper, script) = keeper(std::iter::once(Ok(600)).chain((0..100).map(|_| Err(passing(None)))).collect());
-        assert_eq!(name(&keeper).await, "token-0");
-        for _ in 0..599 {
-            pass(1).await;
-            assert_eq!(name(&keeper).await, "token-0");
-            settle().await;
-        }
-        assert_eq!(script.asked.load(Ordering::SeqCst), 1 + 60, "every 5 s of the last 300 s");
-        pass(1).await;
-        let error = keeper.token().await.unwrap_err();
-        assert!(matches!(error, TokenError::Passing { after: Some(_), .. }), "{error:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_refusal_for_good_ends_the_old_token_too() {
-        let (keeper, _) = keeper(vec![Ok(600), Err(permanent())]);
-        keeper.token().await.unwrap();
-        pass(300).await;
-        keeper.token().await.unwrap();
-        settle().await;
-        assert_eq!(keeper.token().await.unwrap_err(), permanent());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_request_is_made_before_the_wait_is_over_even_if_the_token_was_refused() {
-        let (keeper, script) = keeper(vec![Ok(600), Err(passing(Some(60))), Ok(600)]);
-        let old = keeper.token().await.unwrap();
-        pass(300).await;
-        keeper.token().await.unwrap();
-        settle().await;
-        keeper.refused(&old);
-        pass(59).await;
-        assert_eq!(keeper.token().await.unwrap_err(), passing(Some(1)));
-        assert_eq!(script.asked.load(Ordering::SeqCst), 2);
-        pass(1).await;
-        assert_eq!(name(&keeper).await, "token-2");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn refusing_an_old_token_does_not_drop_a_newer_one() {
-        let (keeper, script) = keeper(vec![Ok(600), Ok(600)]);
-        let old = keeper.token().await.unwrap();
-        keeper.refused(&old);
-        assert_eq!(name(&keeper).await, "token-1");
-        keeper.refused(&old);
-        assert_eq!(name(&keeper).await, "token-1");
-        assert_eq!(script.asked.load(Ordering::SeqCst), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_caller_who_goes_away_does_not_take_the_request_along() {
-        let (keeper, script) = keeper(vec![Ok(600)]);
-        let first = keeper.token();
-        assert!(tokio::time::timeout(Duration::ZERO, first).await.is_err());
-        assert_eq!(name(&keeper).await, "token-0");
-        assert_eq!(script.asked.load(Ordering::SeqCst), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn waits_and_lives_longer_than_the_clock_are_no_trouble() {
-        let (keeper, script) = keeper(vec![Err(passing(Some(u64::MAX)))]);
-        keeper.token().await.unwrap_err();
-        pass(1_000_000).await;
-        keeper.token().await.unwrap_err();
-        assert_eq!(script.asked.load(Ordering::SeqCst), 1);
-        assert!(later(Instant::now(), Duration::MAX) > Instant::now());
-    }
-}
+mod tests;

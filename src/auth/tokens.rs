@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::entra::{Entra, Source};
+use super::found::Memory;
 use super::keeper::Keeper;
-use super::{Authority, Bearer, SignIn, TokenError};
+use super::{Authority, Bearer, SignIn, TokenError, Wires};
+use crate::clock::Clock;
 use crate::model::TenantId;
 
 /// A valid token per tenant. Clones share the tokens. Tenants do not wait for each other.
@@ -17,9 +19,8 @@ pub struct Tokens {
 
 impl Tokens {
     /// Nothing is asked for yet. `scope` is `{graph root}/.default`; of two sign-ins for one tenant the later counts.
-    /// The client must follow no redirects (a 307 would carry the secret to another host) and should not retry by itself.
-    pub fn new(client: reqwest::Client, authority: Authority, scope: String, sign_ins: Vec<SignIn>) -> Self {
-        let source: Arc<dyn Source> = Arc::new(Entra { client, authority, scope });
+    pub fn new(wires: Wires, authority: Authority, scope: String, sign_ins: Vec<SignIn>, clock: Clock) -> Self {
+        let source: Arc<dyn Source> = Arc::new(Entra { wires, authority, scope, clock, memory: Memory::default() });
         let keepers = sign_ins.into_iter().map(|sign_in| (sign_in.tenant, Arc::new(Keeper::new(sign_in, Arc::clone(&source)))));
         Self { keepers: Arc::new(keepers.collect()) }
     }
@@ -38,6 +39,11 @@ impl Tokens {
     /// The token that is kept and valid, without waiting for one. Must be called within a tokio runtime.
     pub fn kept(&self, tenant: TenantId) -> Option<Bearer> {
         self.keepers.get(&tenant)?.kept()
+    }
+
+    /// The first token that came for this tenant, also when it has ended: it shows who we are. Asks for nothing.
+    pub fn first(&self, tenant: TenantId) -> Option<Bearer> {
+        self.keepers.get(&tenant)?.first()
     }
 
     /// Whether [`Self::token`] would answer at once with a token.
@@ -66,13 +72,14 @@ mod tests {
 
     use super::*;
     use crate::auth::fake::{self, Fake};
-    use crate::auth::{AuthError, Claims};
+    use crate::auth::{AuthError, Claims, Method};
 
     const SECRET: &str = "s3cr3t~8Q+val/ue";
     const OTHER: &str = "11111111-ab13-4fae-a276-55daa05f1119";
 
     fn tokens(fake: &Fake, sign_ins: Vec<SignIn>) -> Tokens {
-        Tokens::new(fake::client(), fake.authority(), "https://graph.microsoft.com/.default".to_owned(), sign_ins)
+        let scope = "https://graph.microsoft.com/.default".to_owned();
+        Tokens::new(fake::wires(), fake.authority(), scope, sign_ins, Clock::system())
     }
 
     fn for_other(mut sign_in: SignIn) -> SignIn {
@@ -130,7 +137,8 @@ mod tests {
         for allow_opaque in [false, true] {
             let sign_in = SignIn { allow_opaque, ..fake::sign_in(SECRET) };
             let error = tokens(&fake, vec![sign_in]).token(fake::tenant()).await.unwrap_err();
-            assert_eq!(error, TokenError::WrongTenant { expected: fake::tenant(), found: OTHER.parse().unwrap() });
+            let method = Method::ClientSecret;
+            assert_eq!(error, TokenError::WrongTenant { expected: fake::tenant(), found: OTHER.parse().unwrap(), method });
         }
     }
 

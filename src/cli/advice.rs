@@ -89,7 +89,7 @@ async fn meet(service: &Service, tenants: &[TenantRow], clock: Clock) -> Vec<Met
 /// Where tokens do not show what their items take. A token that shows nothing says nothing.
 fn lacking(service: &Service, prepared: &Prepared, senders: &[TenantRow]) -> Vec<String> {
     let lacks = |row: &TenantRow| {
-        let bearer = service.tokens.kept(row.id)?;
+        let bearer = service.tokens.first(row.id)?;
         let held = &bearer.claims().permissions;
         let lanes = prepared.subject.lanes.iter().filter(|lane| lane.tenant == row.id && !held.is_empty());
         let lacks = |of: model::Service| Kind::ALL.into_iter().any(|kind| kind.facts().service == of && !kind.is_permitted(held));

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::flags::{Approval, Certainty, Guards, Limits, QuotaArg, Service, quota_arg};
 use super::list::InventoryArgs;
+use super::login::LoginArgs;
 use super::past_args::{AuditCommand, HistoryArgs, ReportArgs, RunsArgs};
 use crate::config::Flags;
 use crate::model::{Kind, Status};
@@ -58,6 +59,10 @@ pub(super) enum Command {
     Audit(AuditCommand),
     /// Check configuration, places, sign-ins and permissions; sends no revocation
     Check(CheckArgs),
+    /// Sign a person in by a code that is entered in a browser, for runs with the method device-code
+    Login(LoginArgs),
+    /// Forget the sign-in that is kept on this machine
+    Logout(LoginArgs),
     /// Serve the embedded Graph on loopback, with the lists' objects in it
     Simulate(SimulateArgs),
 }
@@ -352,6 +357,14 @@ pub(super) struct SimulateArgs {
     /// wait for never
     #[arg(long, value_name = "DECISION")]
     pub(super) approval: Option<Decision>,
+
+    /// A certificate, as PEM, that every app may sign in with
+    ///
+    /// Beside the client secret, every app may use device code (the person agrees after two polls) and the tokens of the
+    /// platforms simulated here, all with the secret `simulated`: a virtual machine's at /metadata/identity/oauth2/token,
+    /// App Service's at /msi/token, GitHub's at /_github/token and Azure Pipelines' at /_pipelines/oidc.
+    #[arg(long, value_name = "FILE")]
+    pub(super) certificate: Option<PathBuf>,
 }
 
 impl SimulateArgs {

@@ -14,7 +14,7 @@ use super::session::Session;
 use super::tenants::{Book, Mode};
 use super::{space, streams};
 use crate::config::RunOptions;
-use crate::graph::{Unreachable, probe};
+use crate::graph::{Cloud, Unreachable, probe};
 use crate::ledger::{Ledger, TenantLock};
 use crate::model::{Kind, TenantRow, guard};
 use crate::plan::{TenantBook as _, TenantNo};
@@ -92,12 +92,12 @@ impl Check<'_, '_> {
         let mut found = Findings::default();
         self.places(&mut found);
         let (book, numbers) = self.book(&names, &mut found)?;
-        let (mut sign_ins, mut rows, mut wrong) = (Vec::new(), Vec::new(), Findings::default());
+        let (mut accesses, mut rows, mut wrong) = (Vec::new(), Vec::new(), Findings::default());
         for number in numbers {
             let row = book.rows()[number as usize].clone();
-            match book.sign_in(number, &self.session.context.env) {
-                Ok(sign_in) => {
-                    sign_ins.push(sign_in);
+            match book.access(number, &self.session.context.env) {
+                Ok(access) => {
+                    accesses.push(access);
                     rows.push(row);
                 }
                 Err(problems) => {
@@ -110,7 +110,7 @@ impl Check<'_, '_> {
             }
         }
         let (root, authority) = (self.session.settings.root.clone(), self.session.settings.authority.clone());
-        let service = preflight::service(&self.session.settings, root, authority, sign_ins)?;
+        let service = preflight::service(&self.session.settings, root, authority, accesses)?;
         self.wait(self.network(&service, &mut found))?;
         found.extend(wrong);
         found.extend(self.wait(self.tenants(service, rows)).flatten()?);
@@ -130,7 +130,7 @@ impl Check<'_, '_> {
         match (settings.tenants.len(), &settings.other.tenant) {
             (0, None) => Err(Quit::new(Exit::Invalid, "no tenant is configured: there is nothing to sign in to")
                 .hint("set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET")
-                .hint("or add a table [tenants.NAME] with tenant_id, client_id and client_secret to config.toml")),
+                .hint("or add a table [tenants.NAME] with tenant_id to config.toml, and what it signs in with")),
             (0, Some(_)) => Ok(vec![None]),
             _ => Ok(settings.tenants.iter().map(|table| table.name.clone()).collect()),
         }
@@ -148,7 +148,7 @@ impl Check<'_, '_> {
         let ledger =
             Ledger::open(state).map(|ledger| ledger.path().display().to_string()).map_err(|error| format!("failed to {error}"));
         match ledger.and_then(|path| TenantLock::prove(state).map(|()| path).map_err(|error| error.to_string())) {
-            Ok(path) => found.ok("ledger", path),
+            Ok(path) => found.ok("ledger", format!("{path} ({})", settings.origins.state_dir)),
             Err(error) => found.failed(
                 Exit::Record,
                 "ledger",
@@ -190,12 +190,17 @@ impl Check<'_, '_> {
             async { probe(&service.entra, &authority).await.map(|date| date.map(|date| ahead(date, clock))) },
             async { probe(&service.client, &root).await.map(|date| date.map(|date| ahead(date, clock))) }
         );
-        let mut tell = |check: &str, place: &str, error: Option<&Unreachable>| match error {
-            None => found.ok(check, place),
+        let settings = &self.session.settings;
+        found.ok("cloud", settings.cloud().map_or("none by name: its places are set one by one", Cloud::name));
+        if let (Some(file), Some(origin)) = (&settings.ca_file, &settings.origins.ca_file) {
+            found.ok("ca_file", format!("{} ({origin})", file.display()));
+        }
+        let mut tell = |check: &str, (place, origin): (&str, &str), error: Option<&Unreachable>| match error {
+            None => found.ok(check, format!("{place} ({origin})")),
             Some(error) => found.failed(Exit::SignIn, check, format!("failed to {error}"), error.hint()),
         };
-        tell("authority", &authority, entra.as_ref().err());
-        tell("graph", &root, graph.as_ref().err());
+        tell("authority", (&authority, &settings.origins.authority), entra.as_ref().err());
+        tell("graph", (&root, &settings.origins.root), graph.as_ref().err());
         let ahead = [entra, graph].into_iter().filter_map(|answer| answer.ok().flatten()).max_by_key(|ahead| ahead.abs());
         match ahead.map(skew_text) {
             None => found.ok("clock", "not known: no answer names a time"),

@@ -102,7 +102,8 @@ impl Context {
         // Our own lines as asked; those of libraries only when they are serious, unless RUST_LOG says otherwise.
         let filter = match self.env.get("RUST_LOG") {
             Some(wish) => EnvFilter::new(wish),
-            None => EnvFilter::new(format!("warn,bulk_revoke={level}")),
+            // What the verifier of certificates finds stands in our own message, with what to do.
+            None => EnvFilter::new(format!("warn,rustls_platform_verifier=off,bulk_revoke={level}")),
         };
         let json = self.output.log_format.map_or(settings.log_json, |format| format == LogFormat::Json);
         let colour = match self.output.color {

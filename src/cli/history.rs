@@ -80,6 +80,7 @@ fn told(event: &Event) -> String {
         What::Ruled(Ruling::Granted) => "approved: to be sent with its code".to_owned(),
         What::Ruled(Ruling::Look { .. }) => "its approval request is over; to be read back".to_owned(),
         What::TenantStopped(stop) => stop.message.clone(),
+        What::Bound { app, .. } => format!("signed in as the app {app}"),
         What::Resumed { operator, .. } => format!("taken up again by {operator}"),
         What::Ended { .. } => "the run ended".to_owned(),
     }

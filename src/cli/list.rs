@@ -65,11 +65,11 @@ fn export(session: &Session<'_>, args: &InventoryArgs) -> Result<Exit, Quit> {
     let (context, settings) = (session.context, &session.settings);
     let book = book(session, args)?;
     let mut problems = Vec::new();
-    let sign_ins = book.sign_ins(&context.env, &mut problems);
+    let accesses = book.accesses(&context.env, &mut problems);
     if !problems.is_empty() {
         return Err(invalid(&problems));
     }
-    let service = preflight::service(settings, settings.root.clone(), settings.authority.clone(), sign_ins)?;
+    let service = preflight::service(settings, settings.root.clone(), settings.authority.clone(), accesses)?;
     let signed_in = session.interrupts.wait(&session.runtime, preflight::sign_in(&service, book.rows()));
     let mut export = Export { args, stops: signed_in.flatten()?, unread: 0, listed: 0, left_out: 0 };
     let graph = Graph::new(service.client, service.root, service.tokens, Clock::system());

@@ -3,9 +3,11 @@
 mod advice;
 mod approvals;
 mod args;
+mod binding;
 mod check;
 mod consent;
 mod context;
+mod credentials;
 mod examine;
 mod exit;
 mod facts;
@@ -13,6 +15,7 @@ mod flags;
 mod history;
 mod list;
 mod lists;
+mod login;
 mod open_items;
 mod past_args;
 mod pastime;
@@ -66,6 +69,8 @@ fn command() -> ExitCode {
         Command::History(args) => history::history(&context, &args),
         Command::Audit(AuditCommand::Verify(args)) => history::audit(&context, &args),
         Command::Check(args) => check::check(&context, &args),
+        Command::Login(args) => login::login(&context, &args),
+        Command::Logout(args) => login::logout(&context, &args),
         Command::Simulate(args) => simulate::serve(&context, &args),
     };
     let exit = result.unwrap_or_else(|quit| {

@@ -35,6 +35,11 @@ impl OpenLane {
 }
 
 impl OpenItems {
+    /// Whether there is anything to do for a tenant.
+    pub(super) fn concern(&self, tenant: TenantId) -> bool {
+        self.lanes.iter().any(|((of, _), lane)| *of == tenant && lane.has_open)
+    }
+
     /// What of the lanes is to be sent.
     pub(super) fn to_send(&self, lanes: &[Lane]) -> Vec<Lane> {
         lanes.iter().map(|lane| Lane { items: self.of(lane).to_send, ..*lane }).collect()

@@ -1,5 +1,8 @@
 //! From lists to a run in the ledger. Until that is done, the run does not exist.
 
+use std::collections::BTreeSet;
+
+use super::credentials::Access;
 use super::exit::Quit;
 use super::lists::Counts;
 use super::preflight;
@@ -7,7 +10,6 @@ use super::run::{Job, Mode as How};
 use super::session::{Session, Subject};
 use super::simulate;
 use super::tenants::{Book, Mode};
-use crate::auth::{SignIn, discover};
 use crate::ledger::{Ledger, NewRun, Planned};
 use crate::model::{Disposition, ItemNo, TenantRow};
 use crate::plan::{PlanPolicy, Planner};
@@ -25,7 +27,7 @@ pub(super) struct Prepared {
 struct Pass {
     written: Planned,
     counts: Counts,
-    sign_ins: Vec<SignIn>,
+    accesses: Vec<Access>,
     /// What an embedded Graph must hold.
     objects: Vec<simulate::Held>,
     /// Of a sealed plan: the number of each row that is sent.
@@ -43,9 +45,11 @@ impl Prepared {
 /// Looks up the domains that the book met.
 pub(super) fn resolve(session: &Session<'_>, book: &mut Book) -> Result<(), Quit> {
     let settings = &session.settings;
-    let client = preflight::http(settings, settings.authority.base().is_loopback())?;
+    let authority = settings.authority.base();
+    let wires = preflight::wires(settings, &[authority])?;
     for domain in book.unresolved() {
-        let found = session.interrupts.wait(&session.runtime, discover(&client, &settings.authority, &domain))?;
+        let found = preflight::look_up(wires.to(authority), &settings.authority, &domain);
+        let found = session.interrupts.wait(&session.runtime, found)?;
         book.resolve(domain, found.map_err(|error| format!("failed to {error}")));
     }
     Ok(())
@@ -85,7 +89,7 @@ impl Job<'_> {
                 (root, authority, Some(server))
             }
         };
-        let service = preflight::service(settings, root, authority, pass.sign_ins)?;
+        let service = preflight::service(settings, root, authority, pass.accesses)?;
         let (Planned { no, lanes, .. }, tenants) = (pass.written, book.rows().to_vec());
         let subject = Subject {
             ledger,
@@ -117,12 +121,13 @@ impl Job<'_> {
             return Ok(None);
         }
         let mut writer = ledger.plan(&self.new_run(run))?;
-        let (mut objects, mut numbers) = (Vec::new(), Vec::new());
+        let (mut objects, mut numbers, mut senders) = (Vec::new(), Vec::new(), BTreeSet::new());
         let mut read = self.inputs.plan(lists, &mut planner, book, &mut |row| {
             if self.args.simulate.is_some() {
                 objects.extend(simulate::held(row));
             }
             let no = writer.add(row)?;
+            senders.extend(row.tenant.filter(|_| row.disposition == Disposition::Send));
             if self.inputs.sealed.is_some() {
                 numbers.push((row.disposition == Disposition::Send).then_some(no));
             }
@@ -132,11 +137,12 @@ impl Job<'_> {
             return Ok(None);
         }
         read.problems.extend(only_tenant.err());
-        let sign_ins =
-            if read.counts.to_send > 0 { book.sign_ins(&self.session.context.env, &mut read.problems) } else { Vec::new() };
+        // What a tenant lacks that nothing is sent to is no matter.
+        let accesses = senders.into_iter().map(|tenant| book.access(tenant, &self.session.context.env));
+        let accesses = accesses.filter_map(|made| made.map_err(|missing| read.problems.extend(missing)).ok()).collect();
         self.session.context.tell(&read)?;
         let written = writer.commit(&read.sources, book.rows())?;
-        Ok(Some(Pass { written, counts: read.counts, sign_ins, objects, numbers }))
+        Ok(Some(Pass { written, counts: read.counts, accesses, objects, numbers }))
     }
 
     fn new_run(&self, run: &str) -> NewRun {

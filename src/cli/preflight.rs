@@ -8,14 +8,16 @@ use std::time::Duration;
 use reqwest::Client;
 use tokio::task::JoinSet;
 
-use super::context::unreadable;
+use super::context::{invalid, unreadable};
+use super::credentials::Access;
 use super::exit::{Exit, Quit};
 use super::streams;
-use crate::auth::{AuthError, Authority, SignIn, TokenError, Tokens, discover};
-use crate::config::Settings;
-use crate::graph::{ClientPolicy, GraphRoot, client};
+use crate::auth::{AuthError, Authority, BaseUrl, Method, SignIn, TokenError, Tokens, Wires, discover};
+use crate::clock::Clock;
+use crate::config::{Choice, Settings};
+use crate::graph::{self, ClientPolicy, GraphRoot};
 use crate::model::{StopCause, TenantId, TenantRow, TenantStop};
-use crate::report::plain;
+use crate::report::{plain, span};
 
 /// How often a sign-in that fails for a passing reason is tried before the tenant is given up.
 const TRIES: u32 = 3;
@@ -38,8 +40,14 @@ pub(super) struct Service {
     /// The client of the authority.
     pub(super) entra: Client,
     pub(super) authority: Authority,
+    /// A sign-in service that wants us to wait longer than `--max-pause` is not waited for.
+    max_pause: Duration,
+    /// For a run that must be over by then, so must its sign-ins.
+    deadline: Option<Duration>,
     /// The domains that must belong to their tenants.
     domains: Arc<HashMap<TenantId, String>>,
+    /// Which way each tenant signs in, and why.
+    choices: Arc<HashMap<TenantId, (Choice, Option<String>)>>,
 }
 
 /// Why a tenant is not worked on. Reads after "failed to".
@@ -66,35 +74,52 @@ impl NoEntry {
     }
 }
 
-/// Makes the client for these places.
-pub(super) fn http(settings: &Settings, loopback: bool) -> Result<Client, Quit> {
+/// Makes the clients for these places.
+pub(super) fn wires(settings: &Settings, places: &[&BaseUrl]) -> Result<Wires, Quit> {
+    if let Some(flaw) = settings.proxy_flaw.as_ref().filter(|_| places.iter().any(|place| !place.is_loopback())) {
+        return Err(invalid(std::slice::from_ref(flaw)));
+    }
     let ca_pem = match &settings.ca_file {
         Some(path) => Some(std::fs::read(path).map_err(|error| unreadable(path, &error))?),
         None => None,
     };
     let concurrency = settings.policy.concurrency.get();
-    Ok(client(&ClientPolicy { timeout: settings.timeout, concurrency, ca_pem, loopback })?)
+    Ok(graph::wires(&ClientPolicy { timeout: settings.timeout, concurrency, ca_pem }, places)?)
 }
 
-/// The service with its sign-ins; nothing is asked for yet. Graph and the authority have a client each where one of them is
-/// this machine itself, which no proxy must see anything of; a second client reads all certificates of the system again.
+/// The service with its sign-ins; nothing is asked for yet.
 pub(super) fn service(
     settings: &Settings,
     root: GraphRoot,
     authority: Authority,
-    sign_ins: Vec<SignIn>,
+    accesses: Vec<Access>,
 ) -> Result<Service, Quit> {
-    let is_loopback = authority.base().is_loopback();
-    let entra = http(settings, is_loopback)?;
-    let client = if root.is_loopback() == is_loopback { entra.clone() } else { http(settings, root.is_loopback())? };
+    let wires = wires(settings, &[root.base(), authority.base()])?;
+    let (entra, client) = (wires.to(authority.base()).clone(), wires.to(root.base()).clone());
+    let choices = accesses.iter().map(|Access { sign_in, choice }| {
+        let app = Some(sign_in.client_id.clone()).filter(|_| choice.names_app());
+        (sign_in.tenant, (choice.clone(), app))
+    });
+    let choices = choices.collect();
+    let sign_ins: Vec<SignIn> = accesses.into_iter().map(|access| access.sign_in).collect();
     let domains = sign_ins.iter().filter_map(|sign_in| Some((sign_in.tenant, sign_in.expect_domain.clone()?))).collect();
-    let tokens = Arc::new(Tokens::new(entra.clone(), authority.clone(), root.scope(), sign_ins));
-    Ok(Service { client, root, tokens, entra, authority, domains: Arc::new(domains) })
+    let tokens = Arc::new(Tokens::new(wires, authority.clone(), root.scope(), sign_ins, Clock::system()));
+    let (max_pause, deadline) = (settings.policy.max_pause, settings.policy.deadline);
+    let (domains, choices) = (Arc::new(domains), Arc::new(choices));
+    Ok(Service { client, root, tokens, entra, authority, max_pause, deadline, domains, choices })
 }
 
-/// Signs in to every tenant that has something to send. Tenants that cannot are told, and the others go on;
-/// a token or a domain of another tenant than asked for refuses the run.
+/// Signs in to every tenant that has something to send, before the deadline. Tenants that cannot are told, and the others
+/// go on; a token or a domain of another tenant than asked for refuses the run.
 pub(super) async fn sign_in(service: &Service, tenants: &[TenantRow]) -> Result<Vec<TenantStop>, Quit> {
+    let all = sign_in_to_all(service, tenants);
+    let Some(deadline) = service.deadline else { return all.await };
+    tokio::time::timeout(deadline, all)
+        .await
+        .unwrap_or_else(|_| Err(Quit::new(Exit::Deadline, "the deadline passed while signing in; nothing more was sent")))
+}
+
+async fn sign_in_to_all(service: &Service, tenants: &[TenantRow]) -> Result<Vec<TenantStop>, Quit> {
     let mut waiting: Vec<&TenantRow> = tenants.iter().rev().collect();
     let mut tasks: JoinSet<(TenantId, Option<NoEntry>)> = JoinSet::new();
     let mut failures = Vec::new();
@@ -119,14 +144,39 @@ pub(super) async fn sign_in(service: &Service, tenants: &[TenantRow]) -> Result<
     Ok(failures
         .into_iter()
         .map(|(tenant, error)| {
-            streams::note(&plain(&format!("failed to {error}; its items are not attempted")));
-            TenantStop { tenant, service: None, cause: StopCause::SignIn, message: format!("failed to {error}") }
+            let (cause, why) = match &error {
+                NoEntry::Token(TokenError::Passing { after: Some(after), .. }) if *after > service.max_pause => {
+                    let (after, most) = (span(*after), span(service.max_pause));
+                    (StopCause::MaxPause, format!("; a pause of {after} is longer than --max-pause ({most})"))
+                }
+                NoEntry::Token(_) | NoEntry::Foreign { .. } | NoEntry::Unproven { .. } => (StopCause::SignIn, String::new()),
+            };
+            let message = format!("failed to {error}{why}");
+            streams::note(&plain(&format!("{message}; its items are not attempted")));
+            TenantStop { tenant, service: None, cause, message }
         })
         .collect())
 }
 
 impl Service {
+    /// Which way a tenant signs in.
+    pub(super) fn choice(&self, tenant: TenantId) -> Option<&Choice> {
+        self.choices.get(&tenant).map(|(choice, _)| choice)
+    }
+
+    /// The app that the configuration names for it; none where only a token shows it.
+    pub(super) fn named_app(&self, tenant: TenantId) -> Option<&str> {
+        self.choices.get(&tenant)?.1.as_deref()
+    }
+
     async fn enter(&self, tenant: TenantId) -> Result<(), NoEntry> {
+        if let Some(choice) = self.choice(tenant) {
+            let method = choice.method.map_or("auto", Method::name);
+            tracing::info!(%tenant, "signing in: {method}, because {}", choice.why);
+            if !choice.unused.is_empty() {
+                tracing::info!(%tenant, "not used: {}", choice.unused.join(", "));
+            }
+        }
         self.sign_in(tenant).await?;
         self.prove(tenant).await.map(drop)
     }
@@ -135,7 +185,7 @@ impl Service {
     pub(super) async fn sign_in(&self, tenant: TenantId) -> Result<(), TokenError> {
         for _ in 1..TRIES {
             match self.tokens.token(tenant).await {
-                Err(TokenError::Passing { after: Some(after), message }) if after <= PATIENCE => {
+                Err(TokenError::Passing { after: Some(after), message }) if after <= PATIENCE.min(self.max_pause) => {
                     tracing::warn!(seconds = after.as_secs(), "failed to sign in to {message}; trying again");
                     tokio::time::sleep(after).await;
                 }
@@ -149,22 +199,23 @@ impl Service {
     /// Holds a tenant against the domain that must be its own, and names it; none if there is no such domain.
     pub(super) async fn prove(&self, tenant: TenantId) -> Result<Option<&str>, NoEntry> {
         let Some(domain) = self.domains.get(&tenant) else { return Ok(None) };
-        match self.look_up(domain).await {
+        match look_up(&self.entra, &self.authority, domain).await {
             Ok(found) if found == tenant => Ok(Some(domain)),
             Ok(found) => Err(NoEntry::Foreign { expected: tenant, found, domain: domain.clone() }),
             Err(error) => Err(NoEntry::Unproven { expected: tenant, error }),
         }
     }
+}
 
-    async fn look_up(&self, domain: &str) -> Result<TenantId, AuthError> {
-        for _ in 1..TRIES {
-            match discover(&self.entra, &self.authority, domain).await {
-                Err(AuthError::Passing { after, .. }) if after.unwrap_or(PAUSE) <= PATIENCE => {
-                    tokio::time::sleep(after.unwrap_or(PAUSE)).await;
-                }
-                found => return found,
+/// The tenant behind a domain. A blip is waited out.
+pub(super) async fn look_up(client: &Client, authority: &Authority, domain: &str) -> Result<TenantId, AuthError> {
+    for _ in 1..TRIES {
+        match discover(client, authority, domain).await {
+            Err(AuthError::Passing { after, .. }) if after.unwrap_or(PAUSE) <= PATIENCE => {
+                tokio::time::sleep(after.unwrap_or(PAUSE)).await;
             }
+            found => return found,
         }
-        discover(&self.entra, &self.authority, domain).await
     }
+    discover(client, authority, domain).await
 }

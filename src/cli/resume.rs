@@ -5,8 +5,10 @@ use std::path::Path;
 
 use super::approvals;
 use super::args::{JobArgs, ResumeArgs};
+use super::binding::{self, bind, may_be};
 use super::consent::say_how_long;
 use super::context::{Context, invalid};
+use super::credentials::Access;
 use super::exit::{Exit, Quit};
 use super::flags::{Approval, Certainty};
 use super::open_items::OpenItems;
@@ -17,11 +19,12 @@ use super::protect::{PROTECTED, spared};
 use super::session::{Session, Spell, Subject};
 use super::survey;
 use super::tenants::{Book, Mode};
-use crate::auth::SignIn;
 use crate::clock::Clock;
 use crate::exec::{Goal, concerns};
 use crate::ledger::{Ledger, RunNo, TenantLock};
-use crate::model::{Event, ItemNo, Outcome, Phase, Problem, Ruling, RunHeader, RunState, Spent, Status, TenantStop, What, Work};
+use crate::model::{
+    Event, ItemNo, Outcome, Phase, Problem, Ruling, RunHeader, RunState, Spent, Status, TenantRow, TenantStop, What, Work,
+};
 use crate::plan::TenantBook as _;
 use crate::report::plain;
 
@@ -114,26 +117,31 @@ impl Taken<'_, '_> {
         let Last { ledger, no, header } = last;
         let session = self.session;
         self.may_be_taken_up(&header)?;
-        let counted = if header.state == RunState::Ended { Some(self.open_items(&ledger, no)?) } else { None };
-        if counted.as_ref().is_some_and(|open| open.count == 0) {
+        let open = self.open_items(&ledger, no)?;
+        if header.state == RunState::Ended && open.count == 0 {
             let what = if self.goal == Goal::Confirm { "nothing can be read back" } else { "nothing is left to do" };
             session.context.say(&format!("run {}: {what}", header.run));
             let dir = session.report_dir(&header.run, self.out);
             let exit = pastime::write(session.context, &session.settings, &ledger, no, &dir)?;
             return Ok(if self.goal == Goal::Confirm { exit } else { Exit::Ok });
         }
-        match self.prepare(&header) {
+        // Nobody signs in to a tenant that is finished: it may have lost its secret, or its app, since.
+        let is_open = |row: &&TenantRow| open.concern(row.id);
+        let senders: Vec<TenantRow> = header.tenants.iter().filter(is_open).cloned().collect();
+        let mut lanes = ledger.lanes(no)?;
+        lanes.retain(|lane| open.concern(lane.tenant));
+        match self.prepare(&header, &senders) {
             Ok((locks, service, stops)) => {
                 // Whoever held the locks may have brought it further.
                 let events = header.events;
                 let header = ledger.run(no)?;
-                let open = match counted.filter(|_| header.events == events) {
-                    Some(open) => open,
-                    None => self.open_items(&ledger, no)?,
-                };
+                let open = if header.events == events { open } else { self.open_items(&ledger, no)? };
+                // To read back does not mend what stopped a tenant that there is nothing to read back in.
+                let still = header.tenant_stops.iter().filter(|stop| self.goal == Goal::Confirm && !open.concern(stop.tenant));
+                let stops: Vec<TenantStop> = stops.into_iter().chain(still.cloned()).collect();
                 let justification = self.approval.justification.clone().or(header.justification);
                 let justification = justification.or_else(|| self.approval.justification(header.ticket.as_ref()));
-                let (lanes, tenants) = (ledger.lanes(no)?, header.tenants);
+                let tenants = bind(&service, &header.tenants)?;
                 let subject = Subject {
                     ledger,
                     no,
@@ -149,7 +157,7 @@ impl Taken<'_, '_> {
                 drop(locks);
                 done
             }
-            Err(quit) if quit.exit == Exit::Interrupted => {
+            Err(quit) if matches!(quit.exit, Exit::Interrupted | Exit::Deadline) => {
                 let dir = session.report_dir(&header.run, self.out);
                 pastime::write(session.context, &session.settings, &ledger, no, &dir)?;
                 Err(quit)
@@ -158,14 +166,14 @@ impl Taken<'_, '_> {
         }
     }
 
-    /// Locks the run's tenants and signs in to them.
-    fn prepare(&self, header: &RunHeader) -> Result<(Vec<TenantLock>, Service, Vec<TenantStop>), Quit> {
+    /// Locks the run's tenants and signs in to those that it has something for.
+    fn prepare(&self, header: &RunHeader, senders: &[TenantRow]) -> Result<(Vec<TenantLock>, Service, Vec<TenantStop>), Quit> {
         let session = self.session;
-        let sign_ins = self.sign_ins(header)?;
+        let accesses = self.accesses(&header.run, senders)?;
         let locks = session.lock(&header.run, header.tenants.iter().map(|tenant| tenant.id))?;
         let (root, authority) = (session.settings.root.clone(), session.settings.authority.clone());
-        let service = preflight::service(&session.settings, root, authority, sign_ins)?;
-        let signed_in = session.interrupts.wait(&session.runtime, preflight::sign_in(&service, &header.tenants));
+        let service = preflight::service(&session.settings, root, authority, accesses)?;
+        let signed_in = session.interrupts.wait(&session.runtime, preflight::sign_in(&service, senders));
         let stops = signed_in.flatten()?;
         Ok((locks, service, stops))
     }
@@ -180,14 +188,16 @@ impl Taken<'_, '_> {
         self.certainty.limit(&mut policy);
         policy.goal = self.goal;
         // A sealed plan is finished as it was reviewed.
-        policy.allow_reissued |= subject.ledger.run(subject.no)?.reissued;
+        let header = subject.ledger.run(subject.no)?;
+        policy.allow_reissued |= header.reissued;
+        let bound = binding::events(&header.tenants, &subject.tenants, clock.stamp());
         let (operator, tool) = (session.context.env.operator(), env!("CARGO_PKG_VERSION").to_owned());
         let stopped = stops.iter().map(|stop| What::TenantStopped(stop.clone()));
         let first =
             std::iter::once(What::Resumed { operator, tool, justification: self.approval.justification.clone() }).chain(stopped);
         let first = first.map(|what| Event { item: None, at: clock.stamp(), what });
         let granted = approvals::granted(&rulings);
-        let first = first.chain(spared.iter().cloned()).chain(rulings).collect();
+        let first = first.chain(bound).chain(spared.iter().cloned()).chain(rulings).collect();
         let lanes = survey::open(&open.begin(&subject.lanes), stops);
         let to_send = survey::open(&open.to_send(&subject.lanes), stops);
         if self.goal == Goal::Revoke {
@@ -298,35 +308,32 @@ impl Taken<'_, '_> {
     }
 
     /// What each tenant of the run signs in with; the apps must be those that it began with.
-    fn sign_ins(&self, header: &RunHeader) -> Result<Vec<SignIn>, Quit> {
+    fn accesses(&self, run: &str, tenants: &[TenantRow]) -> Result<Vec<Access>, Quit> {
         let session = self.session;
         let mut book = Book::new(Mode::Real, &session.settings);
         let problems = loop {
-            let named = header.tenants.iter().map(|tenant| book.find(Some(&tenant.id.to_string())));
-            let problems: Vec<Problem> = named.filter_map(Result::err).map(|message| Problem::of(&header.run, message)).collect();
+            let named = tenants.iter().map(|tenant| book.find(Some(&tenant.id.to_string())));
+            let problems: Vec<Problem> = named.filter_map(Result::err).map(|message| Problem::of(run, message)).collect();
             if !book.has_unresolved() {
                 break problems;
             }
             resolve(session, &mut book)?;
         };
         if let Some(problem) = problems.first() {
-            return refuse(&format!(
-                "run {} is bound to a tenant that the configuration does not name: {}",
-                header.run, problem.message
-            ));
+            return refuse(&format!("run {run} is bound to a tenant that the configuration does not name: {}", problem.message));
         }
-        for row in &header.tenants {
+        for row in tenants {
             let now = book.rows().iter().find(|known| known.id == row.id).map(|known| known.app.clone()).unwrap_or_default();
-            if now != row.app {
+            if !may_be(&now, &row.app) {
                 return refuse(&format!(
-                    "run {} is bound to the app {} in tenant {}, and the configuration names {now}",
-                    header.run, row.app, row.label
+                    "run {run} is bound to the app {} in tenant {}, and the configuration names {now}",
+                    row.app, row.label
                 ));
             }
         }
         let mut problems = Vec::new();
-        let sign_ins = book.sign_ins(&session.context.env, &mut problems);
-        if problems.is_empty() { Ok(sign_ins) } else { Err(invalid(&problems)) }
+        let accesses = book.accesses(&session.context.env, &mut problems);
+        if problems.is_empty() { Ok(accesses) } else { Err(invalid(&problems)) }
     }
 }
 

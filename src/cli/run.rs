@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::args::{JobArgs, PlanArgs, RunArgs};
+use super::binding::{self, bind};
 use super::context::{Context, simulated};
 use super::exit::{Exit, Quit};
 use super::lists::Inputs;
@@ -10,13 +11,13 @@ use super::planning::Prepared;
 use super::preflight;
 use super::resume::{self, unfinished};
 use super::sealed::Sealed;
-use super::session::{Session, Spell};
+use super::session::{Session, Spell, Subject};
 use super::survey::{self, Survey};
 use crate::clock::Clock;
 use crate::config::OnEmpty;
 use crate::exec::Ended;
 use crate::ledger::TenantLock;
-use crate::model::{RunState, TenantStop};
+use crate::model::{RunState, TenantRow, TenantStop};
 use crate::report::Watch;
 
 /// A run, before it has items.
@@ -34,6 +35,15 @@ pub(super) enum Mode<'a> {
     Plan(&'a PlanArgs),
     /// To its end, or with `--dry-run` up to the first write with a report.
     Run(&'a RunArgs),
+}
+
+/// The tenants of a run, once they are locked and signed in to.
+struct Entered {
+    locks: Vec<TenantLock>,
+    /// Those that cannot be signed in to.
+    stops: Vec<TenantStop>,
+    /// All of them, with the apps that the run is bound to.
+    tenants: Vec<TenantRow>,
 }
 
 /// What may be sent, and under which locks.
@@ -138,12 +148,11 @@ impl Job<'_> {
     /// Everything that may forbid a run, in its order: nothing to do, another run, sign-in, what the tenants have,
     /// guards, the person.
     fn check(&self, prepared: Prepared, watch: &mut Watch) -> Result<(Prepared, Result<Cleared, Quit>), Quit> {
-        let begun = self.lock_and_sign_in(&prepared);
-        let (locks, stops) = match begun {
-            Ok(begun) => begun,
+        let Entered { locks, stops, tenants } = match self.lock_and_sign_in(&prepared) {
+            Ok(entered) => entered,
             Err(quit) => return Ok((prepared, Err(quit))),
         };
-        let Prepared { subject, .. } = prepared;
+        let subject = Subject { tenants, ..prepared.subject };
         let (subject, surveyed) = self.survey(subject, stops, watch)?;
         let prepared = Prepared { subject, ..prepared };
         let shown = surveyed.and_then(|survey| self.show(&prepared, &survey).map(|()| survey));
@@ -152,7 +161,7 @@ impl Job<'_> {
         Ok((prepared, allowed.map(|survey| Cleared { survey, _locks: locks })))
     }
 
-    fn lock_and_sign_in(&self, prepared: &Prepared) -> Result<(Vec<TenantLock>, Vec<TenantStop>), Quit> {
+    fn lock_and_sign_in(&self, prepared: &Prepared) -> Result<Entered, Quit> {
         if prepared.counts.rows == 0 {
             return Err(self.nothing());
         }
@@ -169,16 +178,19 @@ impl Job<'_> {
         self.is_new(&prepared.subject.ledger)?;
         let service = &prepared.subject.service;
         let stops = session.interrupts.wait(&session.runtime, preflight::sign_in(service, &senders)).flatten()?;
+        let tenants = &prepared.subject.tenants;
+        let bound = self.inputs.sealed.as_ref().map(|sealed| sealed.bound(tenants));
+        let tenants = bind(service, bound.as_ref().unwrap_or(tenants))?;
         self.advise(prepared, &senders)?;
-        Ok((locks, stops))
+        Ok(Entered { locks, stops, tenants })
     }
 
-    /// Records why a run ended before anything could be sent. One that was interrupted has a report all the same.
+    /// Records why a run ended before anything could be sent. One that was cut off has a report all the same.
     fn refuse(&self, prepared: &Prepared, quit: Quit) -> Result<Exit, Quit> {
         let (ledger, no) = (&prepared.subject.ledger, prepared.subject.no);
         ledger.end_run(no, RunState::Refused, self.session.context.clock.stamp(), 0)?;
         ledger.set_exit_code(no, quit.exit.code())?;
-        if quit.exit == Exit::Interrupted && !self.mode.is_dry() {
+        if matches!(quit.exit, Exit::Interrupted | Exit::Deadline) && !self.mode.is_dry() {
             let out = self.session.report_dir(&prepared.subject.run, self.mode.out());
             super::pastime::write(self.session.context, &self.session.settings, ledger, no, &out)?;
         }
@@ -213,8 +225,9 @@ impl Job<'_> {
         self.args.certainty.limit(&mut policy);
         policy.pinned_until = policy.pin_max_age.saturating_sub(cleared.survey.age());
         let lists = cleared.survey.lists();
+        let first = binding::events(&subject.ledger.run(subject.no)?.tenants, &subject.tenants, clock.stamp());
         let lanes = survey::open(&subject.lanes, &cleared.survey.stops);
-        let spell = Spell { policy, clock, lists: &lists, lanes: &lanes, first: Vec::new(), spent: cleared.survey.spent };
+        let spell = Spell { policy, clock, lists: &lists, lanes: &lanes, first, spent: cleared.survey.spent };
         let (ended, subject) = session.bring_forward(subject, spell, self.args.approval.approval_wait, &mut watch)?;
         session.over(&ended, &mut watch);
         drop(watch);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::args::{PlanArgs, RunArgs};
+use super::binding::may_be;
 use super::context::Context;
 use super::exit::{Exit, Quit};
 use super::planning::Prepared;
@@ -66,12 +67,18 @@ impl Sealed {
                 Ok(number) => number,
             };
             let now = &book.rows()[number as usize].app;
-            if now != app {
+            if !may_be(now, app) {
                 let what = format!("the app {app} in tenant {label}, and the configuration names {now}");
                 return Err(Flaw::Elsewhere(what).into());
             }
         }
         Ok(true)
+    }
+
+    /// These tenants, bound to the apps that it was made with.
+    pub(super) fn bound(&self, tenants: &[TenantRow]) -> Vec<TenantRow> {
+        let app = |row: &TenantRow| self.head.tenants.iter().find(|known| known.id == row.id).map(|known| known.app.clone());
+        tenants.iter().map(|row| TenantRow { app: app(row).unwrap_or_else(|| row.app.clone()), ..row.clone() }).collect()
     }
 
     /// Hands out its items. The file must still be the one that was opened.
@@ -172,7 +179,7 @@ impl Job<'_> {
             again: self.args.guards.again,
             root: header.root,
             authority: header.authority,
-            tenants: header.tenants.into_iter().filter(sends).collect(),
+            tenants: subject.tenants.iter().filter(|row| sends(row)).cloned().collect(),
             sources: header.sources,
         })
     }

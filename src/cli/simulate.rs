@@ -1,5 +1,10 @@
 //! The embedded Graph: beside a run, or served for as long as it is wanted.
 
+use std::fmt;
+use std::path::Path;
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use tokio::runtime::Runtime;
 
 use super::args::SimulateArgs;
@@ -65,6 +70,20 @@ fn approval(decision: Decision) -> Approval {
     Approval { decisions: vec![decision], after: Span::of_secs(1, 1), ..Approval::default() }
 }
 
+/// The certificates in a PEM file, as DER.
+fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, Quit> {
+    let refused = |error: &dyn fmt::Display| {
+        Quit::new(
+            Exit::Invalid,
+            format!("failed to read a certificate from {}: {error}", crate::report::plain(&path.display().to_string())),
+        )
+    };
+    let text = std::fs::read(path).map_err(|error| refused(&error))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).map(|one| one.map(|der| der.to_vec())).collect();
+    let found = found.map_err(|error| refused(&error))?;
+    if found.is_empty() { Err(refused(&"there is none in it")) } else { Ok(found) }
+}
+
 /// `simulate JOB...`: serves until a signal comes.
 pub(super) fn serve(context: &Context, args: &SimulateArgs) -> Result<Exit, Quit> {
     let inputs = Inputs::read(&args.lists)?;
@@ -87,6 +106,10 @@ pub(super) fn serve(context: &Context, args: &SimulateArgs) -> Result<Exit, Quit
         options.behaviour.hidden_write_quota = None;
     }
     options.behaviour.approval = args.approval.map(approval);
+    options.behaviour.person.approves_after = Some(2);
+    if let Some(path) = &args.certificate {
+        options.certificates = certificates(path)?;
+    }
     let server = start(&runtime, options, &book, objects)?;
     for row in book.rows() {
         context.say(&format!("tenant {} is {}", crate::report::plain(&row.label), row.id));

@@ -72,6 +72,7 @@ impl Observer for Count<'_> {
                 | What::Reply(_)
                 | What::Ruled(_)
                 | What::TenantStopped(_)
+                | What::Bound { .. }
                 | What::Resumed { .. }
                 | What::Ended { .. } => {}
             }

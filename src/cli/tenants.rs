@@ -1,11 +1,11 @@
 //! The tenants of a run by all their names: tables, GUIDs, domains; and what each signs in with.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
-use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::auth::{Credential, SignIn};
+use super::credentials::Access;
 use crate::config::{Env, Settings, SignInSettings};
 use crate::model::{Problem, TenantId, TenantRow};
 use crate::plan::{TenantBook, TenantNo};
@@ -26,6 +26,8 @@ pub(super) struct Book {
     mode: Mode,
     tables: Vec<SignInSettings>,
     other: SignInSettings,
+    /// Where sign-ins of people are kept.
+    state_dir: PathBuf,
     /// Domains that were looked up, and those that are still to be.
     resolved: HashMap<String, Resolved>,
     unresolved: Vec<String>,
@@ -48,6 +50,7 @@ impl Book {
             mode,
             tables: settings.tenants.clone(),
             other: settings.other.clone(),
+            state_dir: settings.state_dir.clone(),
             resolved: HashMap::new(),
             unresolved: Vec::new(),
             names: HashMap::new(),
@@ -68,48 +71,36 @@ impl Book {
         &self.rows
     }
 
+    /// What config and environment say of one of the tenants.
+    pub(super) fn settings_of(&self, number: TenantNo) -> &SignInSettings {
+        &self.sign_ins[number as usize]
+    }
+
     /// The domains by which each tenant was called.
     pub(super) fn domains(&self) -> &[Vec<String>] {
         &self.domains
     }
 
     /// What each tenant signs in with. Everything that is missing is said at once.
-    pub(super) fn sign_ins(&self, env: &Env, problems: &mut Vec<Problem>) -> Vec<SignIn> {
+    pub(super) fn accesses(&self, env: &Env, problems: &mut Vec<Problem>) -> Vec<Access> {
         let all = self.rows.iter().zip(&self.sign_ins);
         all.filter_map(|(row, settings)| {
-            let made = self.sign_in_of(row, settings, env);
+            let made = self.access_of(row, settings, env);
             made.map_err(|missing| problems.extend(missing)).ok()
         })
         .collect()
     }
 
     /// What one of the tenants signs in with.
-    pub(super) fn sign_in(&self, number: TenantNo, env: &Env) -> Result<SignIn, Vec<Problem>> {
+    pub(super) fn access(&self, number: TenantNo, env: &Env) -> Result<Access, Vec<Problem>> {
         let number = number as usize;
-        self.sign_in_of(&self.rows[number], &self.sign_ins[number], env)
+        self.access_of(&self.rows[number], &self.sign_ins[number], env)
     }
 
-    fn sign_in_of(&self, row: &TenantRow, settings: &SignInSettings, env: &Env) -> Result<SignIn, Vec<Problem>> {
-        if let Mode::Simulated = self.mode {
-            return Ok(sign_in(row, row.app.clone(), "simulated".into()));
-        }
-        let origin = settings.name.as_ref().map_or_else(|| "[auth]".to_owned(), |name| format!("[tenants.{name}]"));
-        let missing = |what: &str, variable: &str| {
-            Problem::of(&origin, format!("tenant {} has no {what}: set it there, in [auth] or by {variable}", row.label))
-        };
-        let secret = match &settings.secret {
-            None => Err(missing("client_secret", "AZURE_CLIENT_SECRET")),
-            Some(place) => {
-                let read = place.read(|name| env.get(name).map(str::to_owned));
-                read.map_err(|error| Problem::of(&origin, format!("failed to {error}")))
-            }
-        };
-        match (settings.client_id.clone().ok_or_else(|| missing("client_id", "AZURE_CLIENT_ID")), secret) {
-            (Ok(client), Ok(secret)) => {
-                let SignInSettings { allow_opaque, expect_domain, .. } = settings.clone();
-                Ok(SignIn { allow_opaque, expect_domain, ..sign_in(row, client, secret) })
-            }
-            (client, secret) => Err([client.err(), secret.err()].into_iter().flatten().collect()),
+    fn access_of(&self, row: &TenantRow, settings: &SignInSettings, env: &Env) -> Result<Access, Vec<Problem>> {
+        match self.mode {
+            Mode::Simulated => Ok(Access::simulated(row)),
+            Mode::Real => Access::read(row, settings, env, &self.state_dir),
         }
     }
 
@@ -236,7 +227,7 @@ impl Book {
         let number = TenantNo::try_from(self.rows.len()).map_err(|_| "too many tenants".to_owned())?;
         let label = label.parse::<TenantId>().map_or_else(|_| label.to_owned(), |id| id.to_string());
         let app = match self.mode {
-            Mode::Real => settings.client_id.clone().unwrap_or_default(),
+            Mode::Real => settings.choice.app(settings.client_id.as_deref()),
             Mode::Simulated => derived(SIMULATED_APP).to_string(),
         };
         self.rows.push(TenantRow { id, label, app });
@@ -274,15 +265,4 @@ impl TenantBook for Book {
 /// The tenant that a simulation derives from a name: the same name is the same tenant in every run.
 pub(super) fn derived(name: &str) -> TenantId {
     TenantId(Uuid::new_v5(&Uuid::NAMESPACE_DNS, name.trim().to_lowercase().as_bytes()))
-}
-
-fn sign_in(row: &TenantRow, client_id: String, secret: SecretString) -> SignIn {
-    SignIn {
-        tenant: row.id,
-        label: row.label.clone(),
-        client_id,
-        credential: Credential::ClientSecret(secret),
-        allow_opaque: false,
-        expect_domain: None,
-    }
 }

@@ -1,7 +1,9 @@
 //! A snapshot of the environment, taken once at the start, so that tests can hand in their own.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::said::Said;
 
 /// The environment variables of the process. `Debug` shows names only: values may be secret.
 #[derive(Clone, Default)]
@@ -25,20 +27,28 @@ impl Env {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// A variable as it is, also if it is empty.
+    pub(super) fn raw(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// A directory that a variable names.
     pub fn dir(&self, name: &str) -> Option<PathBuf> {
         self.get(name).map(PathBuf::from)
     }
 
     /// Where the ledger lies: our own variable is stronger than the configuration, the others are defaults.
-    pub fn state_dir(&self, config: Option<PathBuf>) -> Option<PathBuf> {
-        self.dir("BULK_REVOKE_STATE_DIR")
+    pub(super) fn state_dir(&self, config: Option<Said<PathBuf>>) -> Option<Said<PathBuf>> {
+        let dir = |name: &str, below: &str| self.said(name).map(|said| said.map(|dir| Path::new(&dir).join(below)));
+        // systemd joins several directories by colons; the first is the unit's own.
+        let first = |said: Said<String>| said.map(|dirs| PathBuf::from(dirs.split(':').next().unwrap_or_default()));
+        self.said("BULK_REVOKE_STATE_DIR")
+            .map(|said| said.map(PathBuf::from))
             .or(config)
-            // systemd joins several directories by colons; the first is the unit's own.
-            .or_else(|| self.get("STATE_DIRECTORY").and_then(|dirs| dirs.split(':').next()).map(PathBuf::from))
-            .or_else(|| self.dir("XDG_STATE_HOME").map(|dir| dir.join("bulk-revoke")))
-            .or_else(|| self.dir("HOME").map(|home| home.join(".local/state/bulk-revoke")))
-            .or_else(|| self.dir("LOCALAPPDATA").map(|dir| dir.join("bulk-revoke")))
+            .or_else(|| self.said("STATE_DIRECTORY").map(first))
+            .or_else(|| dir("XDG_STATE_HOME", "bulk-revoke"))
+            .or_else(|| dir("HOME", ".local/state/bulk-revoke"))
+            .or_else(|| dir("LOCALAPPDATA", "bulk-revoke"))
     }
 
     /// Where `config.toml` is looked for, in this order.

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::auth_options::AuthOptions;
 use super::options::RunOptions;
+use super::said::Said;
 use super::table::{Document, Table};
 use super::value::{duration, growth, positive_duration, word};
-use crate::auth::SecretRef;
 use crate::exec::Justification;
 use crate::graph::Cloud;
-use crate::model::{ObjectId, Problem, TenantId};
+use crate::model::{ObjectId, Problem};
 
 /// `config.toml`, read and not yet merged with anything.
 #[derive(Debug, Default)]
@@ -24,27 +25,17 @@ pub struct ConfigFile {
     /// `[approval] mode`.
     pub(super) justification: Option<Justification>,
     pub(super) report: ReportOptions,
-    pub(super) state_dir: Option<PathBuf>,
+    pub(super) state_dir: Option<Said<PathBuf>>,
     pub(super) log: LogOptions,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct GraphOptions {
-    pub(super) cloud: Option<Cloud>,
-    pub(super) root: Option<String>,
-    pub(super) authority: Option<String>,
-    pub(super) ca_file: Option<PathBuf>,
+    pub(super) cloud: Option<Said<Cloud>>,
+    pub(super) root: Option<Said<String>>,
+    pub(super) authority: Option<Said<String>>,
+    pub(super) ca_file: Option<Said<PathBuf>>,
     pub(super) allow_custom: bool,
-}
-
-/// `[auth]`, and each `[tenants.X]` over it.
-#[derive(Debug, Default, Clone)]
-pub(super) struct AuthOptions {
-    pub(super) tenant_id: Option<String>,
-    pub(super) client_id: Option<String>,
-    pub(super) client_secret: Option<SecretRef>,
-    pub(super) allow_opaque_token: Option<bool>,
-    pub(super) expect_domain: Option<String>,
 }
 
 #[derive(Debug)]
@@ -106,7 +97,7 @@ impl ConfigFile {
             justification: approval
                 .value("mode", problems, |text| word(text, &[("ask", Justification::Asked), ("always", Justification::Always)])),
             report: ReportOptions::take(&mut report, problems),
-            state_dir: state.text("dir", problems).map(PathBuf::from),
+            state_dir: state.said("dir", problems, |text| Ok(PathBuf::from(text))),
             log: LogOptions::take(&mut log, problems),
         };
         for table in [graph, auth, run, verify, guard, approval, report, state, log, top] {
@@ -119,43 +110,11 @@ impl ConfigFile {
 impl GraphOptions {
     fn take(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
         Self {
-            cloud: table.value("cloud", problems, str::parse),
-            root: table.text("root", problems),
-            authority: table.text("authority", problems),
-            ca_file: table.text("ca_file", problems).map(PathBuf::from),
+            cloud: table.said("cloud", problems, str::parse),
+            root: table.said("root", problems, |text| Ok(text.to_owned())),
+            authority: table.said("authority", problems, |text| Ok(text.to_owned())),
+            ca_file: table.said("ca_file", problems, |text| Ok(PathBuf::from(text))),
             allow_custom: table.flag("allow_custom", problems).unwrap_or(false),
-        }
-    }
-}
-
-impl AuthOptions {
-    fn take(table: &mut Table<'_>, problems: &mut Vec<Problem>) -> Self {
-        table.value("method", problems, |text| match text {
-            "auto" | "client-secret" => Ok(()),
-            _ => Err(format!("{text:?} is not built yet: this version signs in with client-secret (or auto)")),
-        });
-        Self {
-            tenant_id: table.text("tenant_id", problems),
-            client_id: table.text("client_id", problems),
-            client_secret: table.value("client_secret", problems, str::parse),
-            allow_opaque_token: table.flag("allow_opaque_token", problems),
-            // A GUID would be its own proof.
-            expect_domain: table.value("expect_domain", problems, |text| {
-                let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-');
-                let is_domain = text.contains('.') && text.trim().chars().all(is_plain) && text.parse::<TenantId>().is_err();
-                is_domain.then(|| text.trim().to_lowercase()).ok_or_else(|| "a domain such as contoso.com is expected".to_owned())
-            }),
-        }
-    }
-
-    /// This layer with a stronger one over it.
-    pub(super) fn under(self, stronger: Self) -> Self {
-        Self {
-            tenant_id: stronger.tenant_id.or(self.tenant_id),
-            client_id: stronger.client_id.or(self.client_id),
-            client_secret: stronger.client_secret.or(self.client_secret),
-            allow_opaque_token: stronger.allow_opaque_token.or(self.allow_opaque_token),
-            expect_domain: stronger.expect_domain.or(self.expect_domain),
         }
     }
 }

@@ -4,17 +4,21 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::auth_options::AuthOptions;
+use super::choice::{Choice, choose};
 use super::env::Env;
-use super::file::{AuthOptions, ConfigFile, GuardOptions};
+use super::file::{ConfigFile, GuardOptions};
 use super::options::{OnEmpty, RunOptions};
-use crate::auth::{Authority, SecretRef};
+use super::places::Places;
+use super::proxies;
+use crate::auth::Authority;
 use crate::exec::{Goal, Justification, PerService, Policy, Quota, Scope};
-use crate::graph::{Cloud, GraphRoot};
+use crate::graph::GraphRoot;
 use crate::model::{Bounds, ObjectId, Problem};
 use crate::plan::Guards;
 
 /// How one tenant signs in, as far as config and environment say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SignInSettings {
     /// The table's name; none for the tenant of `[auth]` or `AZURE_TENANT_ID`, or for any other.
     pub name: Option<String>,
@@ -22,12 +26,25 @@ pub struct SignInSettings {
     pub tenant: Option<String>,
     /// The app.
     pub client_id: Option<String>,
-    /// Where its secret is.
-    pub secret: Option<SecretRef>,
+    /// The method, and what it is made of.
+    pub choice: Choice,
     /// Whether a token that does not show its tenant is accepted.
     pub allow_opaque: bool,
     /// A domain that must belong to the tenant.
     pub expect_domain: Option<String>,
+}
+
+/// Who said where everything is.
+#[derive(Debug)]
+pub struct Origins {
+    /// Of Graph's root.
+    pub root: String,
+    /// Of the authority.
+    pub authority: String,
+    /// Of the further certificates.
+    pub ca_file: Option<String>,
+    /// Of the ledger's place.
+    pub state_dir: String,
 }
 
 /// What flags (and `BULK_REVOKE_*`) say of things that config says as well.
@@ -56,6 +73,10 @@ pub struct Settings {
     pub authority: Authority,
     /// Further certificates to trust.
     pub ca_file: Option<PathBuf>,
+    /// What is wrong with the proxy of the environment.
+    pub proxy_flaw: Option<Problem>,
+    /// Who said where these and the ledger are.
+    pub origins: Origins,
     /// The tables of `[tenants]`.
     pub tenants: Vec<SignInSettings>,
     /// `[auth]` and `AZURE_*`, for tenants without a table.
@@ -108,40 +129,38 @@ pub struct Layers {
 /// Merges all layers. Everything that is wrong goes into `problems`; then there may be no settings at all.
 pub fn settings(layers: Layers, env: &Env, problems: &mut Vec<Problem>) -> Option<Settings> {
     let Layers { config, trusted, job, flags } = layers;
-    let places = if flags.simulated {
-        GraphRoot::new(Cloud::Global.root()).ok().zip(Authority::new(Cloud::Global.authority()).ok())
-    } else {
-        places(&config, trusted, env, &flags, problems)
-    };
-    let azure = AuthOptions {
-        tenant_id: env.get("AZURE_TENANT_ID").map(str::to_owned),
-        client_id: env.get("AZURE_CLIENT_ID").map(str::to_owned),
-        client_secret: env.get("AZURE_CLIENT_SECRET").map(|_| SecretRef::Env("AZURE_CLIENT_SECRET".to_owned())),
-        allow_opaque_token: None,
-        expect_domain: None,
-    };
-    let base = azure.under(config.auth);
-    let tenants = config.tenants.into_iter().map(|table| {
+    let places = if flags.simulated { Places::simulated() } else { Places::find(&config, trusted, env, &flags, problems) };
+    let [azure, task] = AuthOptions::of(env);
+    let tenants = config.tenants.iter().map(|table| {
         if table.auth.tenant_id.is_none() {
             problems.push(Problem::at(&config.name, table.line, format!("tenants.{}: tenant_id is missing", table.name)));
         }
-        sign_in(Some(table.name), base.clone().under(table.auth))
+        sign_in(Some(&table.name), &[&table.auth, &config.auth, &azure, &task], env)
     });
     let tenants = tenants.collect();
+    let other = sign_in(None, &[&config.auth, &azure, &task], env);
     let defaults = RunOptions { max_fail: Some(DEFAULT_MAX_FAIL), ..RunOptions::default() };
     let run = defaults.under(config.run).under_job(job).under(flags.run);
     let state_dir = env.state_dir(config.state_dir);
     if state_dir.is_none() {
         problems.push(Problem::of("state", "no place for the ledger: set BULK_REVOKE_STATE_DIR or [state] dir"));
     }
-    let state_dir = state_dir?;
-    let (root, authority) = places?;
+    let (Places { root, authority }, state_dir) = (places?, state_dir?);
+    let ca_file = flags.ca_file.map(|file| env.said_by_flag("--ca-file", file.clone(), &file.to_string_lossy()));
+    let ca_file = ca_file.or(config.graph.ca_file);
     Some(Settings {
-        root,
-        authority,
-        ca_file: flags.ca_file.or(config.graph.ca_file),
+        root: root.value,
+        authority: authority.value,
+        origins: Origins {
+            root: root.origin,
+            authority: authority.origin,
+            ca_file: ca_file.as_ref().map(|said| said.origin.clone()),
+            state_dir: state_dir.origin,
+        },
+        ca_file: ca_file.map(|said| said.value),
+        proxy_flaw: proxies::flaw(env),
         tenants,
-        other: sign_in(None, base),
+        other,
         timeout: run.timeout.unwrap_or(DEFAULT_TIMEOUT),
         canary: run.canary,
         justification: config.justification.unwrap_or(Justification::Asked),
@@ -154,7 +173,7 @@ pub fn settings(layers: Layers, env: &Env, problems: &mut Vec<Problem>) -> Optio
         report_dir: config.report.dir.unwrap_or_else(|| PathBuf::from("reports")),
         excel: config.report.excel.unwrap_or(false),
         delimiter: config.report.delimiter.unwrap_or(b','),
-        state_dir,
+        state_dir: state_dir.value,
         log_json: config.log.json.unwrap_or(false),
         log_level: config.log.level.unwrap_or_else(|| "warn".to_owned()),
     })
@@ -233,58 +252,22 @@ fn guards(run: &RunOptions, guard: &GuardOptions, allow_missing: bool) -> Guards
     }
 }
 
-fn sign_in(name: Option<String>, auth: AuthOptions) -> SignInSettings {
+fn sign_in(name: Option<&str>, layers: &[&AuthOptions], env: &Env) -> SignInSettings {
+    let (choice, merged) = choose(layers, env);
     SignInSettings {
-        name,
-        tenant: auth.tenant_id,
-        client_id: auth.client_id,
-        secret: auth.client_secret,
-        allow_opaque: auth.allow_opaque_token.unwrap_or(false),
-        expect_domain: auth.expect_domain,
+        name: name.map(str::to_owned),
+        tenant: merged.tenant_id.map(|said| said.value),
+        client_id: merged.client_id.map(|said| said.value),
+        choice,
+        allow_opaque: merged.allow_opaque_token.unwrap_or(false),
+        expect_domain: merged.expect_domain,
     }
-}
-
-/// A root and an authority that are named clouds, loopback, or allowed by a config that an administrator chose.
-fn places(
-    config: &ConfigFile,
-    trusted: bool,
-    env: &Env,
-    flags: &Flags,
-    problems: &mut Vec<Problem>,
-) -> Option<(GraphRoot, Authority)> {
-    let cloud = config.graph.cloud.unwrap_or(Cloud::Global);
-    let given_root = flags.graph_root.as_ref().or(config.graph.root.as_ref());
-    let ours = flags.authority.as_ref().or(config.graph.authority.as_ref()).map(String::as_str);
-    let azure = env.get("AZURE_AUTHORITY_HOST").filter(|_| config.graph.cloud.is_none());
-    let given_authority = ours.or(azure);
-    let root = GraphRoot::new(given_root.map_or(cloud.root(), String::as_str));
-    let authority = Authority::new(given_authority.unwrap_or(cloud.authority()));
-    let mut allowed = |what: &str, text: String, loopback: bool, known: bool| {
-        if !(known || loopback || config.graph.allow_custom && trusted) {
-            let message = format!(
-                "{text} is neither a known cloud nor loopback: tokens go there only with [graph] allow_custom = true \
-                 in a config given by -c or lying in /etc"
-            );
-            problems.push(Problem::of(what, message));
-        }
-    };
-    if let Ok(root) = &root {
-        let known = Cloud::ALL.iter().any(|cloud| cloud.root() == root.to_string());
-        allowed("graph root", root.to_string(), root.is_loopback(), known);
-    }
-    if let Ok(authority) = &authority {
-        let known = Cloud::ALL.iter().any(|cloud| cloud.authority() == authority.to_string());
-        allowed("authority", authority.to_string(), authority.base().is_loopback(), known);
-    }
-    let mut wrong = |what: &str, message: String| problems.push(Problem::of(what, message));
-    let root = root.map_err(|error| wrong("graph root", error.to_string()));
-    let authority = authority.map_err(|error| wrong("authority", error.to_string()));
-    root.ok().zip(authority.ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Cloud;
     use crate::model::Limit;
 
     fn env(variables: &[(&str, &str)]) -> Env {
@@ -326,7 +309,15 @@ mod tests {
         assert_eq!(settings.other.tenant.as_deref(), Some("t"));
         let contoso = &settings.tenants[0];
         assert_eq!((contoso.tenant.as_deref(), contoso.client_id.as_deref()), (Some("contoso.com"), Some("auth")));
-        assert_eq!(contoso.secret, Some(SecretRef::Env("OTHER".to_owned())));
+        let values: Vec<String> = contoso.choice.values.iter().map(|(key, origin)| format!("{key}: {origin}")).collect();
+        assert_eq!(
+            values,
+            [
+                "tenant_id: config.toml:4 ([tenants.contoso] tenant_id)",
+                "client_id: config.toml:2 ([auth] client_id)",
+                "client_secret: config.toml:5 ([tenants.contoso] client_secret)",
+            ]
+        );
         assert!(!format!("{settings:?}").contains("s3cr3t"));
     }
 
@@ -347,5 +338,30 @@ mod tests {
         let settings = merged("[graph]\ncloud = \"usgov\"\n", false, &[], Flags::default()).unwrap();
         assert_eq!(settings.root.to_string(), "https://graph.microsoft.us");
         assert_eq!(settings.authority.to_string(), "https://login.microsoftonline.us");
+        assert_eq!((settings.cloud(), settings.origins.root.as_str()), (Some(Cloud::UsGov), "config.toml:2 ([graph] cloud)"));
+    }
+
+    #[test]
+    fn a_cloud_that_is_named_is_stronger_than_the_authority_of_the_environment() {
+        let azure = [("AZURE_AUTHORITY_HOST", "https://login.chinacloudapi.cn/")];
+        let settings = merged("[graph]\ncloud = \"usgov\"\n", false, &azure, Flags::default()).unwrap();
+        assert_eq!(settings.authority.to_string(), "https://login.microsoftonline.us");
+        let settings = merged("[graph]\nroot = \"http://127.0.0.1:9\"\n", false, &azure, Flags::default()).unwrap();
+        assert_eq!(settings.authority.to_string(), "https://login.chinacloudapi.cn");
+        assert_eq!(settings.origins.authority, "AZURE_AUTHORITY_HOST");
+    }
+
+    #[test]
+    fn a_root_of_one_cloud_with_the_authority_of_another_is_refused_with_who_said_which() {
+        let azure = [("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us")];
+        let wrong = merged("", false, &azure, Flags::default()).unwrap_err();
+        assert_eq!(
+            wrong,
+            ["graph root: https://graph.microsoft.com (default) is the cloud global, and https://login.microsoftonline.us \
+              (AZURE_AUTHORITY_HOST) issues the tokens of usgov: name one cloud, by [graph] cloud or by both places"]
+        );
+        // L4 and L5 share their authority.
+        let root = Flags { graph_root: Some("https://dod-graph.microsoft.us".to_owned()), ..Flags::default() };
+        assert_eq!(merged("", false, &azure, root).unwrap().cloud(), Some(Cloud::UsGovDod));
     }
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::said::Said;
 use crate::model::{Kind, Problem};
 
 /// How alike two names must be before one is offered for the other.
@@ -77,6 +78,18 @@ impl<'a> Table<'a> {
             None => Err("a single value is expected".to_owned()),
         };
         read.map_err(|message| problems.push(self.problem(line, key, &message))).ok()
+    }
+
+    /// The same, with where it stands.
+    pub(super) fn said<T>(
+        &mut self,
+        key: &'static str,
+        problems: &mut Vec<Problem>,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<Said<T>> {
+        let line = self.line_of(key).unwrap_or_default();
+        let origin = format!("{}:{line} ([{}] {key})", self.document.name, self.path.trim_end_matches('.'));
+        self.value(key, problems, read).map(|value| Said { value, origin })
     }
 
     /// A key's text.

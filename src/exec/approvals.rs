@@ -109,7 +109,7 @@ async fn patiently<A: Approver, T, F: Future<Output = Reading<T>>>(
         let after = match read().await.sight {
             Sight::Shown(shown) => return Ok(Some(shown)),
             Sight::Gone => return Ok(None),
-            Sight::Denied { reason } | Sight::Refused { reason } => return Err(unseen(reason)),
+            Sight::Denied { reason } | Sight::Refused { reason } | Sight::StopTenant { reason } => return Err(unseen(reason)),
             Sight::Again { message, after, .. } => {
                 last = message;
                 after
@@ -118,7 +118,7 @@ async fn patiently<A: Approver, T, F: Future<Output = Reading<T>>>(
                 "the service wants to be asked later (429)".clone_into(&mut last);
                 after
             }
-            Sight::Unauthorized | Sight::NoToken => {
+            Sight::Unauthorized { .. } | Sight::NoToken => {
                 "the token was refused".clone_into(&mut last);
                 None
             }

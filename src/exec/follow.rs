@@ -47,14 +47,14 @@ pub(super) fn follow(verdict: &Verdict, held: &Held, policy: &Policy) -> Follow 
         )),
         Verdict::NeedsApproval { .. } => at_once(Then::Justify),
         Verdict::Denied { reason } => at_once(permanent(progress, Outcome::new(Status::Refused, reason))),
-        Verdict::NoToken => Follow::Released,
+        Verdict::NoToken | Verdict::StopTenant { reached: Reached::NotSent, .. } => Follow::Released,
         Verdict::Throttled { .. } => at_once(Then::Throttled),
         // One more than the rest: a token that has just expired is no fault of the item's.
         Verdict::Unauthorized if attempts > policy.max_attempts.get() => {
             let outcome = Outcome::new(Status::Refused, "the service refused every token that was issued");
             at_once(permanent(progress, outcome))
         }
-        Verdict::Unauthorized => at_once(Then::SignIn),
+        Verdict::Unauthorized | Verdict::StopTenant { .. } => at_once(Then::SignIn),
         Verdict::Again { reached: Reached::Maybe, .. } if is_hopeless => at_once(settled(Outcome::new(Status::Unknown, NO_PIN))),
         // What the service wishes to wait is kept before the next request; reading needs no such wait.
         Verdict::Again { reached: Reached::Maybe, after } => {

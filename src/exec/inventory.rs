@@ -75,14 +75,15 @@ async fn patiently(
             Sight::Gone => return Err(Unread::new(None, "the service knows no such list (404)")),
             Sight::Refused { reason } => return Err(Unread::new(None, reason)),
             Sight::Denied { reason } => return Err(Unread::new(StopCause::Permission, reason)),
+            Sight::StopTenant { reason } => return Err(Unread::new(StopCause::SignIn, reason)),
             Sight::Again { message, .. } if is_last => return Err(Unread::new(None, message)),
             Sight::Again { after, .. } => RETRY.delay(tries - 1).max(after.unwrap_or_default()),
             Sight::Throttled { after: Some(after) } => after.max(FLOOR.delay(throttled - 1)) + jitter_upon(after),
             Sight::Throttled { after: None } => Growth::throttled(policy.quota.map(|quota| quota.per)).delay(throttled - 1),
-            Sight::Unauthorized | Sight::NoToken if is_last => {
+            Sight::Unauthorized { .. } | Sight::NoToken if is_last => {
                 return Err(Unread::new(StopCause::SignIn, "reading was refused with a fresh token"));
             }
-            Sight::Unauthorized | Sight::NoToken => match transport.sign_in(tenant).await {
+            Sight::Unauthorized { .. } | Sight::NoToken => match transport.sign_in(tenant).await {
                 Ok(()) => Duration::ZERO,
                 Err(NoToken { retry: Some(after), .. }) => after.max(RETRY.delay(tries - 1)),
                 Err(NoToken { message, retry: None }) => return Err(Unread::new(StopCause::SignIn, message)),

@@ -15,6 +15,8 @@ use crate::model::{Class, Reached, Status, StopCause, StoppedBy, TenantId, Tenan
 enum Lesson<'a> {
     Throttled(Option<Duration>),
     Unauthorized(&'a str),
+    /// Nothing will be answered otherwise, whatever the token.
+    Hopeless(&'a str),
     NeverLeft,
     Unreachable,
     /// It may have been answered by anybody on the way.
@@ -39,8 +41,14 @@ impl Scheduler {
         let pause = retry.map(|after| tenant.no_token(now, after));
         let dry = tenant.signed_out_for(now);
         tracing::warn!(tenant = %id, ?pause, "{message}");
-        let hopeless = pause.is_none_or(|pause| pause > longest) || dry >= longest;
-        if hopeless { self.stop_tenant(id, StopCause::SignIn, message) } else { None }
+        match (pause, retry) {
+            (Some(_), Some(asked)) if asked > longest => {
+                let message = format!("{message}; a pause of {asked:.0?} is longer than --max-pause ({longest:.0?})");
+                self.stop_tenant(id, StopCause::MaxPause, message)
+            }
+            (Some(_), _) if dry < longest => None,
+            (Some(_) | None, _) => self.stop_tenant(id, StopCause::SignIn, message),
+        }
     }
 
     /// Draws the consequences of an answer for the lane and the tenant.
@@ -51,6 +59,7 @@ impl Scheduler {
             Verdict::Throttled { after } => Lesson::Throttled(*after),
             Verdict::Unauthorized => Lesson::Unauthorized(words(&exchange.answer)),
             Verdict::NoToken => Lesson::NeverLeft,
+            Verdict::StopTenant { reason, .. } => Lesson::Hopeless(reason),
             Verdict::Again { reached: Reached::NotSent, .. } => Lesson::Unreachable,
             Verdict::Again { reached: Reached::Maybe, .. } => Lesson::Unclear,
             Verdict::Settled { .. } => {
@@ -78,8 +87,9 @@ impl Scheduler {
     ) -> Option<TenantStop> {
         let lesson = match sight {
             Sight::Throttled { after } => Lesson::Throttled(*after),
-            Sight::Unauthorized => Lesson::Unauthorized("reading was refused"),
+            Sight::Unauthorized { reason } => Lesson::Unauthorized(reason.as_deref().unwrap_or("reading was refused")),
             Sight::NoToken => Lesson::NeverLeft,
+            Sight::StopTenant { reason } => Lesson::Hopeless(reason),
             Sight::Again { reached: false, .. } => Lesson::Unreachable,
             Sight::Again { reached: true, .. } => Lesson::Unclear,
             Sight::Denied { reason } => {
@@ -115,9 +125,13 @@ impl Scheduler {
             Lesson::Unauthorized(words) => {
                 lane.gate.replied(stream, began, now, false);
                 if tenant.token_refused(token) {
-                    let message = format!("the service refused a freshly issued token: {words}");
+                    let message = format!("the service refused a token that had just come: {words}");
                     return self.stop_tenant(id, StopCause::SignIn, message);
                 }
+            }
+            Lesson::Hopeless(words) => {
+                lane.gate.replied(stream, began, now, false);
+                return self.stop_tenant(id, StopCause::SignIn, (*words).to_owned());
             }
             Lesson::NeverLeft => lane.gate.never_left(stream, began),
             Lesson::Unreachable => {

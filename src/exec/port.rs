@@ -67,6 +67,13 @@ pub enum Verdict {
     },
     /// There was no token: nothing left.
     NoToken,
+    /// As things stand, no request for this tenant will fare otherwise. It had no effect.
+    StopTenant {
+        /// Whether it left at all.
+        reached: Reached,
+        /// Why, in words.
+        reason: String,
+    },
 }
 
 /// What came back from one exchange.
@@ -120,9 +127,17 @@ pub enum Sight<T> {
         after: Option<Duration>,
     },
     /// The token was refused; the next attempt is made with a fresh one.
-    Unauthorized,
+    Unauthorized {
+        /// The service's words.
+        reason: Option<String>,
+    },
     /// There was no token: nothing left.
     NoToken,
+    /// As things stand, no request for this tenant will fare otherwise.
+    StopTenant {
+        /// Why, in words.
+        reason: String,
+    },
 }
 
 /// What came back from one read.

@@ -87,7 +87,9 @@ impl Scheduler {
         let (what, next) = match sight {
             Sight::Shown(shown) => look::looked(&mut held, times, Some(&shown), &self.policy),
             Sight::Gone => look::looked(&mut held, times, None, &self.policy),
-            Sight::Throttled { .. } | Sight::Unauthorized | Sight::NoToken => (None, Next::Look(ended)),
+            Sight::Throttled { .. } | Sight::Unauthorized { .. } | Sight::NoToken | Sight::StopTenant { .. } => {
+                (None, Next::Look(ended))
+            }
             Sight::Again { message, after, reached } => {
                 let why = if reached { Failure::Passing(self.lanes[index].read_well_at()) } else { Failure::Unreached };
                 let (what, next) = look::failed(&mut held, ended, why, message, &self.policy);
@@ -128,7 +130,7 @@ impl Scheduler {
                     self.arrived.push_back(Arrived { index, lane: self.lanes[index].lane, kind, times: (began, ended), objects });
                 }
             }
-            Sight::Throttled { .. } | Sight::Unauthorized | Sight::NoToken => {
+            Sight::Throttled { .. } | Sight::Unauthorized { .. } | Sight::NoToken | Sight::StopTenant { .. } => {
                 lane.looks.page_failed(kind, ended, false);
             }
             Sight::Again { message, after, .. } => {

@@ -6,6 +6,7 @@
 mod actions;
 mod address;
 mod approvals;
+mod challenge;
 mod client;
 mod fault;
 mod organization;
@@ -18,7 +19,7 @@ mod transport;
 mod verdict;
 mod wire;
 
-pub use client::{ClientError, ClientPolicy, client};
+pub use client::{ClientError, ClientPolicy, wires};
 pub use organization::{Introduction, Organization, introduce};
 pub use probe::{Unreachable, probe};
 pub use root::{Cloud, GraphRoot, RootError};

@@ -56,15 +56,20 @@ struct Domain {
 /// Source: <https://learn.microsoft.com/graph/api/organization-list>.
 pub async fn introduce(client: &Client, root: &GraphRoot, bearer: &Bearer) -> Introduction {
     let url = root.beta("organization?$select=id,displayName,verifiedDomains");
-    let response = match signed(client.get(url), bearer, Uuid::new_v4()).send().await {
-        Ok(response) => response,
-        Err(error) => return Introduction { organization: Err(failure(error).1), date: None },
+    let (sight, date) = match signed(client.get(url), bearer, Uuid::new_v4()).send().await {
+        Ok(response) => {
+            let (response, date) = receive(response, bearer.expose(), LARGEST_BODY).await;
+            (judge_read(&response, date.unwrap_or(Timestamp::UNIX_EPOCH), record), date)
+        }
+        Err(error) => (failure(error).sight(), None),
     };
-    let (response, date) = receive(response, bearer.expose(), LARGEST_BODY).await;
-    let organization = match judge_read(&response, date.unwrap_or(Timestamp::UNIX_EPOCH), record) {
+    let organization = match sight {
         Sight::Shown(organization) => Ok(organization),
-        Sight::Denied { reason } | Sight::Refused { reason } | Sight::Again { message: reason, .. } => Err(reason),
-        Sight::Gone | Sight::Throttled { .. } | Sight::Unauthorized | Sight::NoToken => {
+        Sight::Denied { reason }
+        | Sight::Refused { reason }
+        | Sight::StopTenant { reason }
+        | Sight::Again { message: reason, .. } => Err(reason),
+        Sight::Gone | Sight::Throttled { .. } | Sight::Unauthorized { .. } | Sight::NoToken => {
             Err("the service does not show it now".to_owned())
         }
     };

@@ -102,6 +102,11 @@ impl GraphRoot {
         format!("{}/.default", self.base)
     }
 
+    /// Its URL.
+    pub const fn base(&self) -> &BaseUrl {
+        &self.base
+    }
+
     /// Whether it is this machine itself.
     pub const fn is_loopback(&self) -> bool {
         self.base.is_loopback()
@@ -142,9 +147,14 @@ mod tests {
     #[test]
     fn a_root_is_an_origin() {
         assert_eq!(GraphRoot::new("http://127.0.0.1:8080/").unwrap().beta("x"), "http://127.0.0.1:8080/beta/x");
-        for given in
-            ["https://graph.microsoft.com/beta", "http://graph.microsoft.com", "graph.microsoft.com", "https://u:p@graph.example"]
-        {
+        for given in [
+            "https://graph.microsoft.com/beta",
+            "https://graph.microsoft.com?x=/beta",
+            "https://graph.microsoft.com#beta",
+            "http://graph.microsoft.com",
+            "graph.microsoft.com",
+            "https://u:p@graph.example",
+        ] {
             let error = GraphRoot::new(given).unwrap_err().to_string();
             assert!(!error.contains("u:p"), "{error}");
         }

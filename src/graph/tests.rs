@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
-use super::{ClientPolicy, Graph, GraphRoot, client};
+use super::{ClientPolicy, Graph, GraphRoot, wires};
 use crate::auth::{Authority, Credential, SignIn, Tokens};
 use crate::clock::Clock;
 use crate::exec::{NextPage, Reading, Sight, Transport as _};
@@ -55,7 +55,7 @@ impl Fake {
 
     /// Graph at this root, with a token from here.
     async fn signed_in_for(&self, root: &str, timeout: Duration) -> Graph<Tokens> {
-        let client = client(&ClientPolicy { timeout, concurrency: 1, ca_pem: None, loopback: true }).unwrap();
+        let wires = wires(&ClientPolicy { timeout, concurrency: 1, ca_pem: None }, &[]).unwrap();
         let root = GraphRoot::new(root).unwrap();
         let sign_in = SignIn {
             tenant: TENANT,
@@ -65,7 +65,8 @@ impl Fake {
             allow_opaque: false,
             expect_domain: None,
         };
-        let tokens = Tokens::new(client.clone(), Authority::new(&self.url).unwrap(), root.scope(), vec![sign_in]);
+        let client = wires.direct.clone();
+        let tokens = Tokens::new(wires, Authority::new(&self.url).unwrap(), root.scope(), vec![sign_in], Clock::system());
         let graph = Graph::new(client, root, Arc::new(tokens), Clock::system());
         graph.sign_in(TENANT).await.unwrap();
         graph
@@ -235,7 +236,10 @@ async fn a_refused_token_is_handed_out_no_more() {
     let fake = Fake::start(|_| reply(401, "", "")).await;
     let graph = fake.signed_in().await;
     let reading = graph.look(item(Kind::VppToken)).await;
-    assert_eq!((reading.sight, reading.token.is_some(), graph.is_ready(TENANT)), (Sight::Unauthorized, true, false));
+    assert_eq!(
+        (reading.sight, reading.token.is_some(), graph.is_ready(TENANT)),
+        (Sight::Unauthorized { reason: None }, true, false)
+    );
     assert_eq!(graph.look(item(Kind::VppToken)).await, Reading { sight: Sight::NoToken, token: None });
     assert_eq!(fake.reads().len(), 1);
 }

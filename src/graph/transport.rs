@@ -12,8 +12,8 @@ use reqwest::{Client, RequestBuilder};
 use uuid::Uuid;
 
 use super::root::GraphRoot;
-use super::verdict::{CODE, JUSTIFICATION, judge, judge_read, unanswered};
-use super::wire::{LARGEST_BODY, failure, receive, signed};
+use super::verdict::{CODE, JUSTIFICATION, judge, judge_read};
+use super::wire::{Failure, LARGEST_BODY, failure, receive, signed};
 use super::{address, reading};
 use crate::auth::{Bearer, TokenError, Tokens};
 use crate::clock::Clock;
@@ -118,12 +118,9 @@ impl<S: TokenSource> Graph<S> {
                 let sight = judge_read(&response, date.unwrap_or_else(|| self.clock.wall()), |body| parse(body, date));
                 (sight, Some(response.status), response.request_id)
             }
-            Err(error) => {
-                let (reached, message) = failure(error);
-                (Sight::Again { reached: reached != Reached::NotSent, after: None, message }, None, None)
-            }
+            Err(error) => (failure(error).sight(), None, None),
         };
-        if matches!(sight, Sight::Unauthorized) {
+        if matches!(sight, Sight::Unauthorized { .. }) {
             self.tokens.refused(tenant, &bearer);
         }
         tracing::debug!(%tenant, status, request_id, %client_request_id, "read");
@@ -152,17 +149,14 @@ impl<S: TokenSource> Transport for Graph<S> {
         let tenant = order.item.tenant;
         // Whoever may go must not wait here for a token: a pause could begin meanwhile.
         let Some(bearer) = self.tokens.kept(tenant) else {
-            return Answer { verdict: Verdict::NoToken, ..unanswered(Reached::NotSent, "no token".to_owned()) };
+            return Answer { verdict: Verdict::NoToken, ..Failure::Passing(Reached::NotSent, "no token".to_owned()).answer() };
         };
         let answer = match self.request(&order, &bearer).send().await {
             Ok(response) => {
                 let (response, date) = receive(response, bearer.expose(), LARGEST_BODY).await;
                 judge(response, date.unwrap_or_else(|| self.clock.wall()))
             }
-            Err(error) => {
-                let (reached, message) = failure(error);
-                unanswered(reached, message)
-            }
+            Err(error) => failure(error).answer(),
         };
         if answer.verdict == Verdict::Unauthorized {
             self.tokens.refused(tenant, &bearer);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::challenge::{conditions, description};
 use super::fault::Fault;
 use crate::auth::retry_after;
 use crate::exec::{Answer, Sight, Verdict};
@@ -14,6 +15,8 @@ use crate::model::{Reached, Status};
 pub(super) struct Response {
     pub(super) status: u16,
     pub(super) retry_after: Vec<String>,
+    /// `WWW-Authenticate`.
+    pub(super) challenges: Vec<String>,
     /// `x-msft-approval-code`: the request waits for a second administrator.
     pub(super) approval_code: Option<String>,
     pub(super) request_id: Option<String>,
@@ -23,6 +26,11 @@ pub(super) struct Response {
 }
 
 impl Response {
+    /// The conditions that no token as ours meets: 401 by the documentation, and 403 where Graph's own pages say so.
+    fn conditions(&self) -> Option<String> {
+        if matches!(self.status, 401 | 403) { conditions(&self.challenges) } else { None }
+    }
+
     /// The wish of the headers.
     fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         retry_after(self.retry_after.iter().map(String::as_str), Some(now))
@@ -41,7 +49,7 @@ pub(super) fn judge(response: Response, now: Timestamp) -> Answer {
         token: None,
         http_status: Some(response.status),
         error_code: fault.code,
-        message: fault.message,
+        message: fault.message.or_else(|| description(&response.challenges)),
         request_id: response.request_id,
         approval_code: response.approval_code,
     }
@@ -51,6 +59,9 @@ pub(super) fn judge(response: Response, now: Timestamp) -> Answer {
 /// come from anywhere on the way, and says nothing about the effect.
 fn verdict(response: &Response, fault: &Fault, after: Option<Duration>) -> Verdict {
     let again = |reached| Verdict::Again { reached, after };
+    if let Some(reason) = response.conditions() {
+        return Verdict::StopTenant { reached: Reached::Answered, reason };
+    }
     match response.status {
         204 => settled(Status::Accepted, ""),
         // What says so has been queued: 412 as documented, 403 as a laboratory saw it.
@@ -77,9 +88,12 @@ pub(super) fn judge_read<T>(response: &Response, now: Timestamp, parse: impl FnO
     }
     let fault = Fault::read(&response.body, now);
     let after = header.max(fault.retry_after);
+    if let Some(reason) = response.conditions() {
+        return Sight::StopTenant { reason };
+    }
     let words = fault.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
     match response.status {
-        401 => Sight::Unauthorized,
+        401 => Sight::Unauthorized { reason: fault.message.or_else(|| description(&response.challenges)) },
         403 => Sight::Denied { reason: denied(&fault) },
         404 => Sight::Gone,
         429 => Sight::Throttled { after },
@@ -140,19 +154,6 @@ fn denied(fault: &Fault) -> String {
 fn awaits_approval(fault: &Fault) -> bool {
     let said = fault.message.as_deref().unwrap_or_default().to_lowercase();
     said.contains("approval") && ["pending", "already", "exists"].iter().any(|word| said.contains(word))
-}
-
-/// A request that ended without an answer.
-pub(super) fn unanswered(reached: Reached, message: String) -> Answer {
-    Answer {
-        verdict: Verdict::Again { reached, after: None },
-        token: None,
-        http_status: None,
-        error_code: None,
-        message: Some(message),
-        request_id: None,
-        approval_code: None,
-    }
 }
 
 #[cfg(test)]
@@ -234,6 +235,7 @@ mod tests {
             Verdict::Throttled { .. } => "throttled".to_owned(),
             Verdict::Unauthorized => "unauthorized".to_owned(),
             Verdict::NoToken => "no token".to_owned(),
+            Verdict::StopTenant { .. } => "stop".to_owned(),
             Verdict::NeedsApproval { .. } => "needs approval".to_owned(),
         };
         assert_eq!(table(word), TABLE);
@@ -259,8 +261,9 @@ mod tests {
                 }
             }
             Sight::Throttled { .. } => "throttled",
-            Sight::Unauthorized => "unauthorized",
+            Sight::Unauthorized { .. } => "unauthorized",
             Sight::NoToken => "no token",
+            Sight::StopTenant { .. } => "stop",
         };
         assert_eq!(table(|status| word(status).to_owned()), READS);
     }

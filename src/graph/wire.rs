@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use reqwest::RequestBuilder;
-use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use uuid::Uuid;
 
 use super::verdict::{CODE, Response};
-use crate::auth::{Bearer, causes, http_date};
+use crate::auth::{Bearer, Obstacle, causes, http_date};
+use crate::exec::{Answer, Sight, Verdict};
 use crate::model::{REMOVED, Reached};
 
 /// Largest error body read, in bytes; Graph's are a few thousand.
@@ -31,7 +32,8 @@ pub(super) async fn receive(mut response: reqwest::Response, secret: &str, large
     let date = text(headers, DATE.as_str()).and_then(|date| http_date(&date));
     let mut kept = Response {
         status: response.status().as_u16(),
-        retry_after: headers.get_all(RETRY_AFTER).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect(),
+        retry_after: texts(headers, &RETRY_AFTER).map(str::to_owned).collect(),
+        challenges: texts(headers, &WWW_AUTHENTICATE).map(|challenge| without(secret, challenge)).collect(),
         approval_code: text(headers, CODE).map(|code| without(secret, &code)),
         request_id: text(headers, "request-id").map(|id| without(secret, &id)),
         body: Vec::new(),
@@ -61,19 +63,62 @@ fn without(secret: &str, text: &str) -> String {
     if text.len() < secret.len() { text.to_owned() } else { text.replace(secret, REMOVED) }
 }
 
+fn texts<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+}
+
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// No connection can be made as things stand, in words.
+    Lasting(String),
+    /// Another try may go well. How far it got, and what went wrong.
+    Passing(Reached, String),
+}
+
+impl Failure {
+    /// What that means for a revocation.
+    pub(super) fn answer(self) -> Answer {
+        let (verdict, message) = match self {
+            Self::Lasting(reason) => (Verdict::StopTenant { reached: Reached::NotSent, reason: reason.clone() }, reason),
+            Self::Passing(reached, message) => (Verdict::Again { reached, after: None }, message),
+        };
+        Answer {
+            verdict,
+            token: None,
+            http_status: None,
+            error_code: None,
+            message: Some(message),
+            request_id: None,
+            approval_code: None,
+        }
+    }
+
+    /// What that means for a read.
+    pub(super) fn sight<T>(self) -> Sight<T> {
+        match self {
+            Self::Lasting(reason) => Sight::StopTenant { reason },
+            Self::Passing(reached, message) => Sight::Again { reached: reached != Reached::NotSent, after: None, message },
+        }
+    }
+}
+
 /// How far a request got that has no answer, and what is known of the cause. A connection that was never made
 /// carried nothing; everything later may have arrived.
-pub(super) fn failure(error: reqwest::Error) -> (Reached, String) {
+pub(super) fn failure(error: reqwest::Error) -> Failure {
     let error = error.without_url();
-    if error.is_connect() || error.is_builder() {
-        (Reached::NotSent, causes(&error))
+    let obstacle = Obstacle::of(&error);
+    if error.is_connect() && obstacle.is_lasting() {
+        Failure::Lasting(format!("failed to reach Graph: {}; {}", causes(&error), obstacle.hint()))
+    } else if error.is_connect() || error.is_builder() {
+        Failure::Passing(Reached::NotSent, causes(&error))
     } else if error.is_timeout() {
-        (Reached::Maybe, "no answer before the time limit of one request (--timeout)".to_owned())
+        Failure::Passing(Reached::Maybe, "no answer before the time limit of one request (--timeout)".to_owned())
     } else {
-        (Reached::Maybe, causes(&error))
+        Failure::Passing(Reached::Maybe, causes(&error))
     }
 }

@@ -239,7 +239,7 @@ impl Told {
 /// Whether it is an event of a run as a whole.
 fn of_run(what: &[u8]) -> Result<(), String> {
     match serde_json::from_slice(what).map_err(|error| error.to_string())? {
-        What::TenantStopped(_) | What::Resumed { .. } | What::Ended { .. } => Ok(()),
+        What::TenantStopped(_) | What::Bound { .. } | What::Resumed { .. } | What::Ended { .. } => Ok(()),
         What::Intent { .. } | What::Released | What::Reply(_) | What::Looked(_) | What::Settled { .. } | What::Ruled(_) => {
             Err("an event without its item".to_owned())
         }

@@ -102,6 +102,7 @@ fn last_sent(events: &[Event]) -> Option<Stamp> {
             | What::Settled { .. }
             | What::Ruled(_)
             | What::TenantStopped(_)
+            | What::Bound { .. }
             | What::Resumed { .. }
             | What::Ended { .. } => {}
         }

@@ -103,6 +103,9 @@ impl Ledger {
         for text in self.sql("read", read())? {
             match serde_json::from_str(&text).map_err(damaged)? {
                 What::TenantStopped(stop) => header.tenant_stops.push(stop),
+                What::Bound { tenant, app } => {
+                    header.tenants.iter_mut().filter(|row| row.id == tenant).for_each(|row| row.app.clone_from(&app));
+                }
                 What::Ended { stopped_by, spent } => {
                     header.stopped_by = stopped_by;
                     header.spent += *spent;

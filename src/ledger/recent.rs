@@ -56,7 +56,12 @@ impl Memory {
                 let is_read = is_alone || self.pages.insert((event.run, event.lane, event.at));
                 is_read.then_some((Stream::Read, event.at, true))
             }
-            What::Settled { .. } | What::Ruled(_) | What::TenantStopped(_) | What::Resumed { .. } | What::Ended { .. } => None,
+            What::Settled { .. }
+            | What::Ruled(_)
+            | What::TenantStopped(_)
+            | What::Bound { .. }
+            | What::Resumed { .. }
+            | What::Ended { .. } => None,
         }
     }
 }
@@ -89,7 +94,8 @@ impl Ledger {
             };
             let (tenant, service) = lane_parts(event.lane);
             let row = header.tenants.get(tenant).filter(|_| header.root == root);
-            if let Some(row) = row.filter(|row| apps.iter().any(|app| app.id == row.id && app.app == row.app)) {
+            if let Some(row) = row.filter(|row| apps.iter().any(|app| app.id == row.id && app.app.eq_ignore_ascii_case(&row.app)))
+            {
                 found.push(Counted { tenant: row.id, service, stream, at, accepted });
             }
             heads.insert(event.run, header);

@@ -42,6 +42,13 @@ pub enum What {
     Ruled(Ruling),
     /// Nothing more is sent for a tenant.
     TenantStopped(TenantStop),
+    /// A token showed which app signs in to a tenant, where the configuration names none: the run is bound to it.
+    Bound {
+        /// The tenant.
+        tenant: TenantId,
+        /// The app.
+        app: String,
+    },
     /// The run was taken up again, by `resume` or `verify`: what stopped it before stops it no longer.
     Resumed {
         /// Who took it up.
@@ -77,6 +84,7 @@ impl What {
             Self::Settled { .. } => "settled",
             Self::Ruled(_) => "ruled",
             Self::TenantStopped(_) => "tenant_stopped",
+            Self::Bound { .. } => "bound",
             Self::Resumed { .. } => "resumed",
             Self::Ended { .. } => "ended",
         }

@@ -11,8 +11,8 @@ use super::plain::{cut, folded, span};
 const WIDTH: usize = 80;
 /// Characters of the name of what was checked: the longest is `revoke android-device-owner`.
 const NAME_CHARS: usize = 27;
-/// Where the detail begins: behind the name, the result, and two blanks after each.
-const DETAIL_AT: usize = NAME_CHARS + 2 + 7 + 2;
+/// Where the detail begins: behind the name, two blanks, the result, and one, so that the longest permission fits in a line.
+const DETAIL_AT: usize = NAME_CHARS + 2 + 7 + 1;
 /// Where the lines of a hint begin, behind their arrow.
 const HINT_AT: usize = 8;
 
@@ -117,10 +117,10 @@ mod tests {
             ),
         ]);
         let expected = format!(
-            "ledger                       ok       /var/lib/bulk-revoke/ledger.db\n\ncontoso\n\
+            "ledger                       ok      /var/lib/bulk-revoke/ledger.db\n\ncontoso\n\
              sign-in                      ok\n\
-             revoke android-device-owner  warning  the token does not show\n\
-             {:38}DeviceManagementConfiguration.ReadWrite.All\n     \
+             revoke android-device-owner  warning the token does not show\n\
+             {:37}DeviceManagementConfiguration.ReadWrite.All\n     \
              -> grant it and consent:\n        {link}\n",
             ""
         );

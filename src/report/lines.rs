@@ -44,6 +44,7 @@ impl Lines {
             | What::Settled { .. }
             | What::Ruled(_)
             | What::TenantStopped(_)
+            | What::Bound { .. }
             | What::Resumed { .. } => None,
         });
         let pause = self.pause(at, pulse);

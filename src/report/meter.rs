@@ -138,6 +138,7 @@ const fn settled(what: &What) -> Option<Status> {
         | What::Released
         | What::Ruled(_)
         | What::TenantStopped(_)
+        | What::Bound { .. }
         | What::Resumed { .. }
         | What::Ended { .. } => None,
     }

@@ -18,6 +18,7 @@ mod results;
 mod sheet;
 mod summary;
 mod tally;
+mod tenants;
 mod text;
 mod watch;
 

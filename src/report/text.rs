@@ -7,6 +7,7 @@ use crate::model::{Class, Doing, RunHeader, RunState, Spent, Status, StoppedBy};
 
 use super::plain::{cut, grouped, plain, span, typed, wrapped};
 use super::tally::{Cause, Tally};
+use super::tenants::tenants;
 
 /// Causes that are told at most; the report has them all.
 const CAUSES_SHOWN: usize = 12;
@@ -14,8 +15,8 @@ const CAUSES_SHOWN: usize = 12;
 const MESSAGE_CHARS: usize = 68;
 /// Characters of a line after its label.
 const TIME_CHARS: usize = 70;
-/// Lines of a message: enough for the permissions that a 403 names.
-const MESSAGE_LINES: usize = 4;
+/// Lines of a message: enough for a sign-in that was refused, with what to do.
+const MESSAGE_LINES: usize = 7;
 /// Characters of a name before the layout would break.
 const NAME_CHARS: usize = 40;
 
@@ -29,7 +30,8 @@ pub fn summary_text(header: &RunHeader, tally: &Tally, dir: &Path) -> String {
         _ => meaning(status),
     };
     lines.extend(counts.map(|(status, count)| format!("{:>9}  {status:<17}  {}", grouped(count), meaning(status))));
-    causes(tally, &mut lines);
+    lines.extend(tenants(header, tally));
+    causes(header, tally, &mut lines);
     stops(header, tally, &mut lines);
     lines.push(String::new());
     if tally.requests() > 0 {
@@ -110,8 +112,15 @@ const fn meaning(status: Status) -> &'static str {
     }
 }
 
-fn causes(tally: &Tally, lines: &mut Vec<String>) {
-    let causes = tally.causes();
+fn causes(header: &RunHeader, tally: &Tally, lines: &mut Vec<String>) {
+    // What stopped the run or a tenant is told below, once.
+    let is_told = |cause: &Cause| {
+        let is_bare = cause.status == Status::NotAttempted && cause.http_status.is_none() && cause.error_code.is_none();
+        let is_stop = header.tenant_stops.iter().any(|stop| cause.example.contains(&stop.message));
+        is_bare && (is_stop || header.stopped_by.is_some_and(|by| cause.example.contains(by.reason())))
+    };
+    let mut causes = tally.causes();
+    causes.retain(|cause| !is_told(cause));
     if causes.is_empty() {
         return;
     }
@@ -142,8 +151,12 @@ fn title(cause: &Cause) -> String {
     format!("{}{http}{comma}{code}", cause.status)
 }
 
+fn is_stopped(header: &RunHeader) -> bool {
+    header.stopped_by.is_some() || !header.tenant_stops.is_empty()
+}
+
 fn stops(header: &RunHeader, tally: &Tally, lines: &mut Vec<String>) {
-    if header.stopped_by.is_none() && header.tenant_stops.is_empty() {
+    if !is_stopped(header) {
         return;
     }
     lines.extend([String::new(), "stopped".to_owned()]);
@@ -205,7 +218,8 @@ fn next(header: &RunHeader, tally: &Tally, dir: &Path) -> Vec<(&'static str, Str
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample::{header, refused, row, settled, tenants};
+    use super::super::sample;
+    use super::super::sample::{header, refused, row, settled};
     use super::*;
     use crate::model::{Row, StopCause, StoppedBy, TenantStop};
 
@@ -272,7 +286,8 @@ mod tests {
         header.stopped_by = Some(StoppedBy::Interrupted);
         header.pending = 1;
         let message = "AADSTS7000215: invalid client secret\u{1b}[2J provided".to_owned();
-        header.tenant_stops = vec![TenantStop { tenant: tenants()[1].id, service: None, cause: StopCause::SignIn, message }];
+        header.tenant_stops =
+            vec![TenantStop { tenant: sample::tenants()[1].id, service: None, cause: StopCause::SignIn, message }];
         let mut row = row(2, Status::Revoked, &[]);
         row.progress = crate::model::Progress::default();
         row.tenant = Some(1);
@@ -281,10 +296,6 @@ mod tests {
         1 of 1 items are not done, after 6m 41s
 
                 1  not_attempted      the run ended before its turn; it had no effect
-
-        why
-                1  not_attempted
-                   AADSTS7000215: invalid client secret\u{1b}[2J provided
 
         stopped
                    the run (interrupted): the run was interrupted

@@ -40,6 +40,9 @@ impl Service {
         };
         let claims = claims.and_then(|claims| if self.dead.contains(&claims.uti) { Err(Flaw::Expired) } else { Ok(claims) });
         let claims = claims.map_err(|flaw| context.unauthenticated(flaw.message()))?;
+        if let Some(since) = self.challenged.get(&claims.uti) {
+            return Err(context.challenged(*since));
+        }
         let tenant =
             *self.names.get(&claims.tenant.to_string()).ok_or_else(|| context.unauthenticated(Flaw::Foreign.message()))?;
         if let Some(entry) = self.log.entry(context.ordinal) {
@@ -70,7 +73,8 @@ impl Service {
             (Call::Revoke, Some(collection)) => {
                 revoke::validate(context, collection, request)?;
                 let roles = collection.write_roles();
-                if held(roles) { Ok(()) } else { Err(context.forbidden(roles)) }
+                let may = visitor.claims.person.is_some() || !self.behaviour.delegated_only;
+                if may && held(roles) { Ok(()) } else { Err(context.forbidden(roles)) }
             }
             (_, Some(collection)) => {
                 let roles = collection.read_roles();

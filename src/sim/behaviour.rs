@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::approval::Approval;
+use super::device::Person;
 use super::fault::{Fault, Kind, Odds, Rule};
 use super::quota::{Counting, Quota};
 use super::revoke::Again;
@@ -112,10 +113,14 @@ pub struct Behaviour {
     pub token_retry_after: Duration,
     /// Faults of Entra's two endpoints.
     pub token_faults: Vec<Odds>,
-    /// The application permissions in every token.
+    /// The permissions in every token: an app's own, or those that a person can delegate.
     pub roles: Vec<String>,
-    /// The apps Entra knows; `None` is any GUID.
+    /// Whether only a person's token may revoke, as the older documentation has it.
+    pub delegated_only: bool,
+    /// The apps Entra knows beside the registrations; `None` is any GUID.
     pub apps: Option<Vec<Uuid>>,
+    /// Who signs in by device code, and how Entra treats them.
+    pub person: Person,
 
     /// POSTs per tenant, app and service (documented: 100 per 20 s); `None` is no limit.
     pub write_quota: Option<Quota>,
@@ -190,7 +195,9 @@ impl Behaviour {
             ]
             .map(str::to_owned)
             .to_vec(),
+            delegated_only: false,
             apps: None,
+            person: Person::default(),
             write_quota: Quota::new(100, WINDOW),
             hidden_write_quota: None,
             request_quota: Quota::new(1_000, WINDOW),

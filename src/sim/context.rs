@@ -2,6 +2,8 @@
 //! and Intune refuse. Intune packs its own JSON into `error.message` (Microsoft support article of
 //! 2023-12-05, "403 Forbidden error when you query Intune objects in Graph Explorer").
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
@@ -32,6 +34,9 @@ pub(super) fn http_date(at: Timestamp) -> String {
 /// The header Graph sends with every answer so that support can find the machine.
 const DIAGNOSTIC: &str =
     r#"{"ServerInfo":{"DataCenter":"Simulated West","Slice":"E","Ring":"3","ScaleUnit":"000","RoleInstance":"SIM0000000A"}}"#;
+
+/// What Graph says with every 401.
+const BEARER: &str = r#"Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="00000003-0000-0000-c000-000000000000""#;
 
 impl Context {
     pub(super) fn new(seed: u64, ordinal: u64, at: Timestamp, client_request_id: Option<String>) -> Self {
@@ -99,9 +104,18 @@ impl Context {
 
     /// 401 with the header that Graph sends along.
     pub(super) fn unauthenticated(&self, message: &str) -> Answer {
+        self.graph(401, "InvalidAuthenticationToken", message).with("www-authenticate", BEARER)
+    }
+
+    /// 401 for a token that was issued before something happened at `since` (article "claims challenge", 2024-04, and a
+    /// challenge of Graph's in Azure's SDK for Java).
+    pub(super) fn challenged(&self, since: Timestamp) -> Answer {
+        let since = since.as_second().to_string();
+        let claims = json!({"access_token": {"nbf": {"essential": true, "value": since}}});
+        let message = "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp";
         self.graph(401, "InvalidAuthenticationToken", message).with(
             "www-authenticate",
-            r#"Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", client_id="00000003-0000-0000-c000-000000000000""#,
+            format!(r#"{BEARER}, error="insufficient_claims", claims="{}""#, STANDARD.encode(claims.to_string())),
         )
     }
 

@@ -40,6 +40,8 @@ pub(super) enum Topic {
     Counting,
     /// The code of a request for an approval, and what becomes of it.
     Approval,
+    /// Device codes, what a person types in, and refresh tokens.
+    Device,
 }
 
 /// A stream of pseudo-random numbers (`SplitMix64`, Steele, Lea and Flood, 2014).

@@ -46,6 +46,8 @@ pub enum Kind {
     Cut,
     /// With 401; the service refuses this bearer from now on.
     TokenExpired,
+    /// With 401 and a claims challenge (continuous access evaluation), and so is every request with this bearer from now on.
+    Claims,
     /// With exactly this answer, for instance a pending approval.
     Canned(Canned),
 }
@@ -119,6 +121,7 @@ impl fmt::Display for Fault {
             Kind::Hang => f.write_str("hang")?,
             Kind::Cut => f.write_str("cut")?,
             Kind::TokenExpired => f.write_str("token expired")?,
+            Kind::Claims => f.write_str("claims")?,
             Kind::Canned(_) => f.write_str("canned")?,
         }
         f.write_str(match self.effect {
@@ -154,8 +157,12 @@ pub(super) fn draw(odds: &[Odds], throw: f64) -> Option<&Fault> {
 pub enum Call {
     /// A token (Entra).
     Token,
+    /// A device code (Entra).
+    DeviceCode,
     /// The metadata of a tenant's authority (Entra).
     Discovery,
+    /// A token of the platform's: managed identity, or a pipeline's own.
+    Platform,
     /// The tenant's own record.
     Organization,
     /// A page of a collection.

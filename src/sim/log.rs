@@ -58,7 +58,7 @@ pub struct LogEntry {
     pub justification: Option<String>,
     /// The code by which it was to finish an approved request.
     pub approval_code: Option<String>,
-    /// The body, except of token requests.
+    /// The body, except of requests to Entra and to platforms.
     pub body: String,
 }
 
@@ -91,7 +91,7 @@ impl LogEntry {
         };
         let headers = request.headers().iter().filter(|(name, _)| wanted(name.as_str()));
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let secret = call == Some(Call::Token);
+        let secret = matches!(call, Some(Call::Token | Call::DeviceCode | Call::Platform));
         Self {
             ordinal,
             arrived,

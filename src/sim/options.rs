@@ -6,6 +6,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::behaviour::{Behaviour, Scenario};
+use super::platform::Platform;
+use super::registration::Registration;
 
 /// The three collections that hold what can be revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -112,14 +114,30 @@ pub struct Options {
     pub tenants: Vec<Tenant>,
     /// The objects; a repeated one counts once.
     pub objects: Vec<Object>,
-    /// The client secret of every app.
+    /// The client secret of every app that is not registered.
     pub secret: String,
+    /// Certificates, as DER, of every app that is not registered.
+    pub certificates: Vec<Vec<u8>>,
+    /// The apps about which Entra knows more.
+    pub registrations: Vec<Registration>,
+    /// What gives an identity to the program that asks.
+    pub platform: Platform,
 }
 
 impl Options {
     /// Any port, seed 1, the secret `simulated`, no tenants and no objects.
     pub fn new(behaviour: Behaviour) -> Self {
-        Self { port: 0, seed: 1, behaviour, tenants: Vec::new(), objects: Vec::new(), secret: "simulated".to_owned() }
+        Self {
+            port: 0,
+            seed: 1,
+            behaviour,
+            tenants: Vec::new(),
+            objects: Vec::new(),
+            secret: "simulated".to_owned(),
+            certificates: Vec::new(),
+            registrations: Vec::new(),
+            platform: Platform::default(),
+        }
     }
 
     /// The same with the behaviour of a scenario.

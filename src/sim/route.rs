@@ -2,14 +2,19 @@
 
 use super::fault::Call;
 use super::options::Collection;
+use super::platform::Door;
 
 /// What a path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
     /// Entra's token endpoint for a tenant, by GUID or domain.
     Token(&'a str),
+    /// Entra's device codes for a tenant.
+    DeviceCode(&'a str),
     /// Entra's metadata of a tenant.
     Discovery(&'a str),
+    /// What a platform gives to a program that runs there.
+    Platform(Door),
     /// The tenant's own record.
     Organization,
     /// A page of the requests for an approval, or the one with this id.
@@ -29,7 +34,12 @@ impl<'a> Route<'a> {
     pub(super) fn of(path: &'a str) -> Self {
         let segments: Vec<&str> = path.split('/').skip(1).collect();
         match segments.as_slice() {
+            ["metadata", "identity", "oauth2", "token"] => Self::Platform(Door::VirtualMachine),
+            ["msi", "token"] => Self::Platform(Door::AppService),
+            ["_github", "token"] => Self::Platform(Door::GitHub),
+            ["_pipelines", "oidc"] => Self::Platform(Door::AzurePipelines),
             [tenant, "oauth2", "v2.0", "token"] => Self::Token(tenant),
+            [tenant, "oauth2", "v2.0", "devicecode"] => Self::DeviceCode(tenant),
             [tenant, "v2.0", ".well-known", "openid-configuration"] => Self::Discovery(tenant),
             ["beta", rest @ ..] => Self::below_beta(rest),
             // None of the three actions exists in v1.0 (metadata of 2026-08).
@@ -61,7 +71,9 @@ impl<'a> Route<'a> {
     pub(super) fn call(self) -> Option<(Call, Option<Collection>, Option<&'a str>)> {
         Some(match self {
             Self::Token(_) => (Call::Token, None, None),
+            Self::DeviceCode(_) => (Call::DeviceCode, None, None),
             Self::Discovery(_) => (Call::Discovery, None, None),
+            Self::Platform(_) => (Call::Platform, None, None),
             Self::Organization => (Call::Organization, None, None),
             Self::Approvals(id) => (Call::Approvals, None, id),
             Self::List(collection) => (Call::List, Some(collection), None),

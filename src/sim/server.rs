@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::answer::{Answer, Ending};
 use super::approval::{ApprovalRecord, Decision};
 use super::clock::Clock;
+use super::issuer::Issuer;
 use super::log::LogEntry;
 use super::options::{Collection, Options};
 use super::revoke::Revocation;
@@ -121,6 +122,36 @@ impl Server {
     pub fn decide_all(&self, tenant: Uuid, decision: Decision) -> usize {
         let now = self.shared.clock.elapsed();
         self.shared.service().decide_approvals(now, tenant, decision)
+    }
+
+    /// The codes that devices wait with for a person to type in.
+    pub fn user_codes(&self) -> Vec<String> {
+        self.shared.service().people.user_codes()
+    }
+
+    /// The person types in this code, and agrees or declines. False if no device waits with it.
+    pub fn answer_device(&self, user_code: &str, agrees: bool) -> bool {
+        self.shared.service().people.decide(user_code, agrees)
+    }
+
+    /// Revokes all refresh tokens that there are, as an administrator or a new password would.
+    pub fn revoke_sessions(&self) {
+        let now = self.shared.clock.elapsed();
+        self.shared.service().people.sign_out(now);
+    }
+
+    /// A token for an app, as somebody else could have got it.
+    pub fn access_token(&self, tenant: Uuid, app: Uuid) -> String {
+        let now = self.shared.clock.elapsed();
+        self.shared.service().spare_token(now, &self.url, (tenant, app))
+    }
+
+    /// An issuer's token about this subject for [`FederatedCredential::AUDIENCE`], good for so long.
+    ///
+    /// [`FederatedCredential::AUDIENCE`]: super::FederatedCredential::AUDIENCE
+    pub fn federated_token(&self, issuer: Issuer, subject: &str, lifetime: Duration) -> String {
+        let now = self.shared.clock.elapsed();
+        self.shared.service().federated_token(now, (issuer, subject), lifetime)
     }
 
     /// Ends it: closes the listener and every connection, and returns when they are closed.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::{Method, Request};
+use hyper::Request;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -13,13 +13,17 @@ use super::admission::{origin, text_header};
 use super::answer::{Answer, Ending, Plan};
 use super::behaviour::Behaviour;
 use super::context::{Context, http_date};
+use super::device::People;
 use super::dice::{Dice, Topic};
 use super::fault::{Call, Kind, Target};
+use super::issuer::Notary;
 use super::log::{Log, LogEntry};
 use super::options::{Collection, Options, Tenant};
 use super::pending::Pending;
+use super::platform::Platform;
 use super::quota::{Counting, Ledger};
 use super::read::Look;
+use super::registration::Registration;
 use super::revoke::Revocation;
 use super::route::Route;
 use super::span::Span;
@@ -32,6 +36,11 @@ pub struct Service {
     pub(super) seed: u64,
     pub(super) behaviour: Behaviour,
     pub(super) secret: String,
+    pub(super) certificates: Vec<Vec<u8>>,
+    pub(super) registrations: Vec<Registration>,
+    pub(super) platform: Platform,
+    pub(super) notary: Notary,
+    pub(super) people: People,
     /// The service's wall time at its start.
     pub(super) start: Timestamp,
     pub(super) tenants: Vec<Tenant>,
@@ -44,10 +53,14 @@ pub struct Service {
     pub(super) pending: Pending,
     /// Tokens declared expired before their time.
     pub(super) dead: HashSet<Uuid>,
+    /// Tokens that must be replaced by one that was issued after a moment.
+    pub(super) challenged: HashMap<Uuid, Timestamp>,
     /// How often each rule was used.
     pub(super) used: Vec<u32>,
     /// Requests that concern no known object.
     pub(super) others: HashMap<Target, u32>,
+    /// Tokens made aside from any request.
+    pub(super) spares: u64,
     ordinal: u64,
 }
 
@@ -60,7 +73,7 @@ enum Work {
 impl Service {
     /// A service with these options whose time zero is `wall`.
     pub fn new(options: Options, wall: Timestamp) -> Self {
-        let Options { seed, behaviour, tenants, objects, secret, .. } = options;
+        let Options { seed, behaviour, tenants, objects, secret, certificates, registrations, platform, port: _ } = options;
         let mut dice = Dice::new(seed, Topic::Counting);
         let counting = dice.pick(&behaviour.counting, Counting::Sliding);
         let mut service = Self {
@@ -73,11 +86,18 @@ impl Service {
             behaviour,
             pending: Pending::default(),
             secret,
+            certificates,
+            registrations,
+            platform,
+            notary: Notary::default(),
+            people: People::default(),
             tenants: Vec::new(),
             names: HashMap::new(),
             store: Store::default(),
             dead: HashSet::new(),
+            challenged: HashMap::new(),
             others: HashMap::new(),
+            spares: 0,
             ordinal: 0,
         };
         for tenant in tenants {
@@ -194,7 +214,7 @@ impl Service {
             entry.collection = collection;
             entry.id = id.and_then(|id| Uuid::parse_str(id).ok());
         }
-        if let Route::Token(tenant) | Route::Discovery(tenant) = route {
+        if let Route::Token(tenant) | Route::DeviceCode(tenant) | Route::Discovery(tenant) = route {
             entry.tenant = self.directory(tenant);
         }
         self.log.push(entry);
@@ -211,28 +231,21 @@ impl Service {
         let Some(origin) = origin(request) else {
             return Err(Answer::text(400, "text/html", "<h2>Bad Request - Invalid Hostname</h2>"));
         };
-        if let Route::Token(tenant) | Route::Discovery(tenant) = route {
-            return self.decide_entra(context, &origin, (route, tenant), request);
-        }
-        self.decide_graph(now, context, &origin, (route, request)).map_err(|refusal| context.dress(refusal))
-    }
-
-    fn decide_entra(
-        &mut self,
-        context: &Context,
-        origin: &str,
-        (route, tenant): (Route<'_>, &str),
-        request: &Request<Bytes>,
-    ) -> Result<(Work, Trouble), Answer> {
-        let (call, method) =
-            if let Route::Token(_) = route { (Call::Token, Method::POST) } else { (Call::Discovery, Method::GET) };
-        if *request.method() != method {
-            return Err(context.dress_entra(Answer::empty(405).with("allow", method.as_str())));
-        }
-        let answer = if call == Call::Token {
-            self.token(context, origin, tenant, request)
-        } else {
-            self.discovery(context, origin, tenant)
+        let asked = (context, now, origin.as_str());
+        let (call, answer) = match route {
+            Route::Token(tenant) => (Call::Token, self.at_entra(asked, tenant, request, Self::token)),
+            Route::DeviceCode(tenant) => (Call::DeviceCode, self.at_entra(asked, tenant, request, Self::device_code)),
+            Route::Discovery(tenant) => (Call::Discovery, self.discovery(context, &origin, tenant)),
+            Route::Platform(door) => (Call::Platform, self.platform(context, &origin, door, request)),
+            Route::Organization
+            | Route::Approvals(_)
+            | Route::List(_)
+            | Route::Get(..)
+            | Route::Revoke(..)
+            | Route::Nowhere(_) => {
+                let decided = self.decide_graph(now, context, &origin, (route, request));
+                return decided.map_err(|refusal| context.dress(refusal));
+            }
         };
         let trouble = self.trouble(context, Target::new(0, call), |service, fault| {
             let mut trouble = Trouble::of(fault, context);
@@ -273,6 +286,9 @@ impl Service {
         let trouble = self.trouble(context, target, |service, fault| {
             if fault.kind == Kind::TokenExpired {
                 service.dead.insert(uti);
+            }
+            if fault.kind == Kind::Claims {
+                service.challenged.insert(uti, context.at);
             }
             Trouble::of(fault, context)
         });

@@ -19,8 +19,10 @@ pub(super) struct Claims {
     pub(super) app: Uuid,
     /// The origin it is for.
     pub(super) audience: String,
-    /// The application permissions.
+    /// The permissions: application ones, or delegated ones where a person signed in.
     pub(super) roles: Vec<String>,
+    /// The name of the person who signed in; none where the app did so itself.
+    pub(super) person: Option<String>,
     /// When it was issued, in seconds of Unix time.
     pub(super) issued: i64,
     /// When it ends, in seconds of Unix time.
@@ -65,19 +67,27 @@ impl Mint {
     /// A token with these claims.
     pub(super) fn issue(&self, claims: &Claims) -> String {
         let header = json!({"typ": "JWT", "alg": "HS256", "kid": "simulated"});
-        let payload = json!({
+        let mut payload = json!({
             "aud": claims.audience,
             "iss": format!("https://sts.windows.net/{}/", claims.tenant),
             "iat": claims.issued,
             "nbf": claims.issued,
             "exp": claims.expires,
             "appid": claims.app.to_string(),
-            "idtyp": "app",
-            "roles": claims.roles,
             "tid": claims.tenant.to_string(),
             "uti": claims.uti.to_string(),
             "ver": "1.0",
         });
+        if let Some(person) = &claims.person {
+            (payload["idtyp"], payload["upn"]) = ("user".into(), person.as_str().into());
+            payload["scp"] = claims.roles.join(" ").into();
+        } else {
+            payload["idtyp"] = "app".into();
+            // An app without any consent has no such claim.
+            if !claims.roles.is_empty() {
+                payload["roles"] = json!(claims.roles);
+            }
+        }
         let [header, payload] = [header, payload].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
         let signed = format!("{header}.{payload}");
         let signature = URL_SAFE_NO_PAD.encode(hmac(&self.key, signed.as_bytes()));
@@ -111,7 +121,12 @@ fn read(payload: &[u8]) -> Option<Claims> {
         tenant: guid("tid")?,
         app: guid("appid")?,
         audience: value["aud"].as_str()?.to_owned(),
-        roles: value["roles"].as_array()?.iter().filter_map(|role| role.as_str().map(str::to_owned)).collect(),
+        roles: match (value["scp"].as_str(), value["roles"].as_array()) {
+            (Some(scopes), _) => scopes.split(' ').map(str::to_owned).collect(),
+            (None, Some(roles)) => roles.iter().filter_map(|role| role.as_str().map(str::to_owned)).collect(),
+            (None, None) => Vec::new(),
+        },
+        person: value["upn"].as_str().map(str::to_owned),
         issued: value["iat"].as_i64()?,
         expires: value["exp"].as_i64()?,
         uti: guid("uti")?,
@@ -141,6 +156,7 @@ mod tests {
             app: Uuid::from_u128(2),
             audience: ORIGIN.to_owned(),
             roles: vec!["R".to_owned()],
+            person: None,
             issued: 0,
             expires: 100,
             uti: Uuid::from_u128(3),
@@ -164,6 +180,8 @@ mod tests {
         let token = mint.issue(&claims());
         assert_eq!(mint.check(&token, ORIGIN, at(99)), Ok(claims()));
         assert_eq!(mint.check(&token, ORIGIN, at(100)), Err(Flaw::Expired));
+        let delegated = Claims { person: Some("adele@contoso.com".to_owned()), ..claims() };
+        assert_eq!(mint.check(&mint.issue(&delegated), ORIGIN, at(99)), Ok(delegated));
     }
 
     #[test]

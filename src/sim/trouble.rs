@@ -56,6 +56,7 @@ impl Trouble {
             Kind::TokenExpired => {
                 answer(context.dress(context.unauthenticated("Lifetime validation failed, the token is expired.")))
             }
+            Kind::Claims => answer(context.dress(context.challenged(context.at))),
             Kind::Hang => Some(Ending::Hang),
             Kind::Cut => Some(Ending::Cut),
         };
@@ -91,7 +92,7 @@ impl Service {
         }
         let odds = match target.call {
             Call::Revoke => &self.behaviour.write_faults,
-            Call::Token | Call::Discovery => &self.behaviour.token_faults,
+            Call::Token | Call::DeviceCode | Call::Discovery | Call::Platform => &self.behaviour.token_faults,
             Call::Organization | Call::List | Call::Get | Call::Approvals => &self.behaviour.read_faults,
         };
         let about = target.collection.map_or(0, |collection| 1 + collection as u64);

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bulk_revoke::sim::Behaviour;
 use jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::kit::{APP, Graph, Home, Left, OTHER, Stub, TENANT, all_at_once, devices};
 
@@ -109,10 +111,12 @@ fn a_check_shows_everything_in_eighty_columns_and_sends_and_records_nothing() {
         "ledger",
         "reports",
         "free space",
+        "cloud",
         "authority",
         "graph",
         "clock",
         "sign-in",
+        "values",
         "expect_domain",
         "organisation",
         "revoke android-for-work",
@@ -123,7 +127,7 @@ fn a_check_shows_everything_in_eighty_columns_and_sends_and_records_nothing() {
         "read vpp-token",
     ];
     let table: Vec<&str> = left.stdout.lines().collect();
-    let mut rows = table.iter().filter(|line| line.get(29..37).is_some_and(|result| result.trim_end() == "ok"));
+    let mut rows = table.iter().filter(|line| line.get(29..36).is_some_and(|result| result.trim_end() == "ok"));
     for check in checks {
         assert_eq!(rows.next().and_then(|row| row.get(..27)).map(str::trim_end), Some(check), "{}", left.stdout);
     }
@@ -166,8 +170,29 @@ fn a_check_goes_on_behind_what_is_wrong_and_says_what_to_do() {
         let wanting = results.values().filter(|result| *result == "failed").count();
         assert!(wanting == failed.len() || roles.len() == 1, "{results:?}");
         assert!(left.stdout.contains(words) && !left.stdout.contains("hunter2"), "{words}: {}", left.stdout);
+        // Consent mends no secret.
+        assert_eq!(left.stdout.contains("adminconsent"), roles.len() == 1, "{}", left.stdout);
         assert!(graph.posts().is_empty());
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_is_told_to_give_permissions_to_the_azure_clis_own_app() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (stub, expires) = (Stub::content(), i64::from(u32::MAX));
+    let claims = json!({"tid": TENANT, "appid": APP, "upn": "ann@contoso.com", "scp": "User.Read", "exp": expires});
+    let parts = [json!({"alg": "none"}), claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+    let answer = json!({"accessToken": format!("{}.{}.x", parts[0], parts[1]), "expires_on": expires, "tokenType": "Bearer"});
+    let home = Home::signed_in().file("config.toml", "[auth]\nmethod = \"azure-cli\"\n");
+    let home = home.file("az", format!("#!/bin/sh\necho '{answer}'\n"));
+    std::fs::set_permissions(home.path("az"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", home.path("").display());
+    let left =
+        home.with("PATH", &path).run(&format!("check --kind afw --format json --graph-root {0} --authority {0}", stub.url()));
+    let said = left.stdout;
+    assert!(said.contains("az login as a service principal") && said.contains("a person's token"), "{said}");
+    assert!(!said.contains("adminconsent") && !said.contains("assigns"), "{said}");
 }
 
 #[test]

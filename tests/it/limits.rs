@@ -197,3 +197,14 @@ fn the_breaker_does_not_count_what_was_never_sent() {
         .exits(7)
         .counts_are(&[("accepted", 3), ("invalid", 9)]);
 }
+
+#[test]
+fn a_sign_in_service_that_is_busy_is_waited_for_no_longer_than_the_run_may_last_or_pause() {
+    let busy = Fault::new(Kind::Throttle(RetryAfter::Integer));
+    let graph = Graph::with([Rule::on(Call::Token, busy)]);
+    let home = Home::signed_in().file("list.csv", devices(2));
+    home.run(&format!("run list.csv --deadline 1s {}", graph.flags())).exits(12).says(&["deadline", "nothing more was sent"]);
+    let left = home.run(&format!("run list.csv --max-pause 10s {}", graph.flags())).exits(10);
+    left.says(&["a pause of 1m 00s is longer than --max-pause (10s)"]).counts_are(&[("not_attempted", 2)]);
+    assert_eq!(graph.token_log().len(), 2, "a minute was asked for, and nobody waited for it");
+}

@@ -69,6 +69,7 @@ fn a_place_that_is_neither_known_nor_loopback_gets_no_token() {
 fn without_credentials_nothing_is_sent_and_everything_that_is_missing_is_said() {
     let (graph, home) = ready();
     let home = home.without("AZURE_CLIENT_SECRET").without("AZURE_CLIENT_ID");
+    home.write("config.toml", "[auth]\nmethod = \"client-secret\"\n");
     home.run(&format!("run list.csv {}", graph.flags())).exits(3).says(&["AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"]);
     let home = home.without("AZURE_TENANT_ID");
     home.run(&format!("run list.csv {}", graph.flags())).exits(3).says(&["AZURE_TENANT_ID", "--tenant"]);

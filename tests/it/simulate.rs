@@ -11,13 +11,19 @@ use crate::kit::{Home, Process, TENANT, devices, id};
 
 /// The simulator's log, over HTTP.
 fn log(url: &str) -> Vec<Value> {
-    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).expect("it listens");
+    get(url, "/_log", "Accept: */*").lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect()
+}
+
+/// The body of an answer.
+fn get(url: &str, path: &str, header: &str) -> String {
+    let host = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a bound");
-    stream.write_all(b"GET /_log HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").expect("sent");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{header}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
-    body.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect()
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
 }
 
 fn serve(home: &Home, arguments: &str) -> (Process, String) {
@@ -70,6 +76,29 @@ fn the_served_simulator_can_ask_for_a_second_administrator() {
     let left = home.left(process).exits(0);
     assert!(left.stderr.contains("the second administrator: approve"), "{}", left.stderr);
     home.run("simulate list.csv --approval maybe").exits(2).says(&["approve", "reject", "cancel", "expire", "wait"]);
+}
+
+#[test]
+fn the_served_simulator_is_also_a_machine_with_an_identity_and_logs_no_token() {
+    let home = Home::new().file("list.csv", devices(1));
+    let (_process, url) = serve(&home, &format!("list.csv --tenant {TENANT}"));
+    let path = format!("/metadata/identity/oauth2/token?api-version=2018-02-01&resource={url}");
+    let answer: Value = serde_json::from_str(&get(&url, &path, "Metadata: true")).expect("a token");
+    let token = answer["access_token"].as_str().expect("a token");
+    let record = get(&url, "/beta/organization", &format!("Authorization: Bearer {token}"));
+    assert!(record.contains(&TENANT.to_string()), "{record}");
+    let log = get(&url, "/_log", "Accept: */*");
+    assert!(log.contains("/metadata/identity") && !log.contains(token), "{log}");
+}
+
+#[test]
+fn a_file_without_a_certificate_is_refused_by_name() {
+    let home = Home::new()
+        .file("list.csv", devices(1))
+        .file("key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+    for (file, why) in [("key.pem", "there is none in it"), ("missing.pem", "missing.pem")] {
+        home.run(&format!("simulate list.csv --certificate {file}")).exits(3).says(&[file, why]);
+    }
 }
 
 #[test]

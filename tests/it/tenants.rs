@@ -93,6 +93,23 @@ fn one_tenant_that_cannot_sign_in_does_not_stop_the_others() {
 }
 
 #[test]
+fn what_one_tenant_has_left_is_finished_though_another_that_is_done_cannot_be_entered_any_more() {
+    let graph = Graph::with([]);
+    let list = format!("tenant,kind,id\ncontoso,afw,{0}\nfabrikam,afw,{0}\n", id(1));
+    let home = home().file("fabrikam.secret", "wrong").file("list.csv", list);
+    home.run(&format!("run list.csv {}", graph.flags())).exits(4);
+    let (home, asked) = (home.without("CONTOSO_SECRET").file("fabrikam.secret", "simulated"), graph.token_requests());
+    // Nor is its domain asked for.
+    home.write(
+        "config.toml",
+        config().replace("client_secret = \"env", "expect_domain = \"fabrikam.com\"\nclient_secret = \"env"),
+    );
+    let left = home.run(&format!("resume --out out {}", graph.places())).exits(0);
+    assert_eq!(left.statuses(), ["revoked", "revoked"]);
+    assert_eq!((graph.posts().len(), graph.token_requests()), (2, asked + 1));
+}
+
+#[test]
 fn one_tenants_pause_does_not_stop_the_others() {
     let long = Fault::canned(Answer::empty(429).with("retry-after", "86400"));
     let graph = Graph::with([Rule::on(Call::Revoke, long).of(id(1))]);

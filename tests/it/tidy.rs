@@ -40,7 +40,11 @@ const EFFECTS: &[Effect] = &[
             ("cli/preflight.rs", "makes the one client and hands it to both"),
         ],
     },
-    Effect { shows: &["azure_identity::", "azure_core::"], places: &[("auth", "the client-credentials exchange")] },
+    Effect { shows: &["rustls::"], places: &[("auth/obstacle.rs", "tells failures of TLS from those of the network")] },
+    Effect {
+        shows: &["azure_identity::", "azure_core::"],
+        places: &[("auth", "the client-credentials exchange, the Azure CLI")],
+    },
     Effect { shows: &["rusqlite::"], places: &[("ledger", "the one database")] },
     Effect {
         shows: &["tokio::"],
@@ -54,7 +58,10 @@ const EFFECTS: &[Effect] = &[
         ],
     },
     Effect { shows: &["indicatif::"], places: &[("report", "the progress bar")] },
-    Effect { shows: &["rustix::"], places: &[("cli/space.rs", "how much room a disk has")] },
+    Effect {
+        shows: &["rustix::"],
+        places: &[("cli/space.rs", "how much room a disk has"), ("auth/azure_cli.rs", "ends all that az started")],
+    },
     Effect { shows: &["clap::"], places: &[("cli", "arguments")] },
     Effect { shows: &["governor::"], places: &[("exec/rate.rs", "the calculator of --rate")] },
     Effect {
@@ -67,6 +74,7 @@ const EFFECTS: &[Effect] = &[
         shows: &["std::fs", "File::open", "File::create", "OpenOptions"],
         places: &[
             ("auth/platform.rs", "secrets that lie in files"),
+            ("auth/login_file.rs", "keeps the sign-in of a person for later runs"),
             ("cli", "opens what the user named"),
             ("ledger", "directory, file and lock"),
             ("report/draft.rs", "the report's files"),
@@ -74,11 +82,19 @@ const EFFECTS: &[Effect] = &[
     },
     Effect {
         shows: &["std::process", "process::Command"],
-        places: &[("main.rs", "the exit code"), ("cli", "exit codes, the pid that a lock names")],
+        places: &[
+            ("main.rs", "the exit code"),
+            ("cli", "exit codes, the pid that a lock names"),
+            ("auth/azure_cli.rs", "runs az"),
+        ],
     },
     Effect {
         shows: &["std::net", "tokio::net"],
-        places: &[("auth/base_url.rs", "is an address loopback"), ("sim/server.rs", "listens on loopback")],
+        places: &[
+            ("auth/base_url.rs", "is an address loopback"),
+            ("auth/managed.rs", "is an address the machine's own or its host's"),
+            ("sim/server.rs", "listens on loopback"),
+        ],
     },
     Effect {
         shows: &["thread::spawn", "thread::Builder", "thread::scope"],

@@ -49,6 +49,7 @@ fn left_behind(objects: &[Object], since: Moment, events: &[Event], last: Last) 
                 | What::Settled { .. }
                 | What::Ruled(_)
                 | What::TenantStopped(_)
+                | What::Bound { .. }
                 | What::Resumed { .. }
                 | What::Ended { .. } => {}
             }

@@ -133,6 +133,15 @@ async fn a_sign_in_that_fails_for_a_while_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sign_in_service_that_wants_too_long_a_pause_is_not_waited_for() {
+    let mut rig = Rig::of(3);
+    rig.sign_in = Box::new(|_, _| Err(NoToken { message: "busy".to_owned(), retry: Some(Duration::from_hours(1)) }));
+    let outcome = rig.run(|_, _| (LATENCY, yes())).await;
+    assert_eq!(outcome.ended.tenant_stops[0].cause, StopCause::MaxPause);
+    assert!(outcome.took < Duration::from_secs(1), "{:?}", outcome.took);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sign_in_that_fails_for_too_long_is_told_as_such() {
     let mut rig = Rig::of(3);
     rig.sign_in = Box::new(|_, _| Err(NoToken { message: "busy".to_owned(), retry: Some(Duration::from_mins(1)) }));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::rig::{LATENCY, Rig, again, later, no, yes};
 use crate::exec::{NoToken, Stop, Verdict};
-use crate::model::{Limit, Reached, Status, StopCause, StoppedBy, What};
+use crate::model::{Kind, Limit, Reached, Status, StopCause, StoppedBy, What};
 
 #[tokio::test(start_paused = true)]
 async fn a_first_signal_lets_what_is_in_flight_finish() {
@@ -150,4 +150,21 @@ async fn a_sign_in_that_nobody_needs_any_more_keeps_nobody_waiting() {
     let outcome = outcome.await;
     assert_eq!(outcome.ended.tenant_stops.len(), 1);
     assert!(outcome.took < Duration::from_secs(2), "{:?}", outcome.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_will_not_be_answered_otherwise_is_stopped_at_once_and_no_other() {
+    for (reached, attempts) in [(Reached::NotSent, 0), (Reached::Answered, 1)] {
+        let mut rig = Rig::of(100);
+        rig.add(20, 1, Kind::VppToken);
+        let closed = rig.items[0].tenant;
+        let stop = move || Verdict::StopTenant { reached, reason: "barred".to_owned() };
+        let outcome = rig.run(move |order, _| (LATENCY, if order.item.tenant == closed { stop() } else { yes() })).await;
+        let stops = outcome.ended.tenant_stops.iter().map(|stop| (stop.tenant, stop.cause, stop.message.as_str()));
+        assert_eq!(stops.collect::<Vec<_>>(), [(closed, StopCause::SignIn, "barred")]);
+        assert_eq!((outcome.count(Status::NotAttempted), outcome.count(Status::Accepted)), (100, 20));
+        assert_eq!(outcome.progress[0].attempts, attempts);
+        // None but those that were on their way, and none of them twice.
+        assert!(outcome.seen.iter().filter(|seen| seen.item.tenant == closed).count() <= 16);
+    }
 }

@@ -66,6 +66,20 @@ fn what_stopped_a_run_stops_it_no_longer_once_it_is_taken_up() {
 }
 
 #[test]
+fn a_run_is_bound_to_the_app_that_a_token_showed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(directory.path()).unwrap();
+    let run = planned(&mut ledger, "a").no;
+    let planned = ledger.run(run).unwrap().tenants;
+    let bound = What::Bound { tenant: TENANT, app: "the token's".to_owned() };
+    let ledger = write(ledger, run, &[Event { item: None, at: Stamp(3), what: bound }]);
+    let bound = ledger.run(run).unwrap().tenants;
+    assert_ne!(planned[0].app, bound[0].app);
+    assert_eq!(bound[0], TenantRow { app: "the token's".to_owned(), ..planned[0].clone() });
+    assert!(ledger.audit(run, None).is_ok(), "the plan is as it was");
+}
+
+#[test]
 fn the_history_of_an_object_is_every_row_that_named_it() {
     let directory = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(directory.path()).unwrap();

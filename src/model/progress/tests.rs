@@ -115,7 +115,12 @@ fn clears(what: &What) -> bool {
         What::Looked(look) => look.then == AfterLook::Untouched,
         // What was queued had no effect.
         What::Ruled(ruling) => *ruling == Ruling::Granted,
-        What::Intent { .. } | What::Settled { .. } | What::TenantStopped(_) | What::Resumed { .. } | What::Ended { .. } => false,
+        What::Intent { .. }
+        | What::Settled { .. }
+        | What::TenantStopped(_)
+        | What::Bound { .. }
+        | What::Resumed { .. }
+        | What::Ended { .. } => false,
     }
 }
 

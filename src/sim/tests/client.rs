@@ -125,7 +125,7 @@ pub(super) async fn exchange(server: &Server, request: &str) -> io::Result<Reply
 
 pub(super) async fn ask_token(server: &Server, tenant: &str, headers: &str, form: &str) -> Reply {
     let request = format!(
-        "POST /{tenant}/oauth2/v2.0/token HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{form}",
+        "POST /{tenant}/oauth2/v2.0/token HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
         host(server),
         form.len()
     );

@@ -49,7 +49,7 @@ const WRONG: [(&str, &str, u16, &str, u32); 7] = [
     ("client_credentials", "password", 400, "unsupported_grant_type", 70_003),
 ];
 
-fn denied(reply: &Reply, status: u16, error: &str, number: u32) {
+pub(super) fn denied(reply: &Reply, status: u16, error: &str, number: u32) {
     let body = reply.json();
     assert_eq!((reply.status, body["error"].as_str().unwrap()), (status, error));
     assert_eq!(body["error_codes"][0], number);
@@ -78,7 +78,7 @@ async fn called_by_name_it_is_another_origin() {
     let form = form(&server, APP).replace("127.0.0.1", "localhost");
     let request = |host: &str| {
         format!(
-            "POST /{TENANT}/oauth2/v2.0/token HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{form}",
+            "POST /{TENANT}/oauth2/v2.0/token HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
             form.len()
         )
     };
@@ -137,4 +137,40 @@ async fn a_foreign_altered_or_missing_bearer_is_refused_as_documented() {
         assert_eq!(reply.json()["error"]["message"], message);
         assert!(reply.header("www-authenticate").unwrap().contains(r#"client_id="00000003-0000-0000-c000-000000000000""#));
     }
+}
+
+#[tokio::test]
+async fn a_body_of_another_type_and_another_verb_are_refused_as_documented() {
+    let server = server().await;
+    let good = form(&server, APP);
+    let ask = async |verb: &str, media: &str| {
+        let request = format!(
+            "{verb} /{TENANT}/oauth2/v2.0/token HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: {media}\r\ncontent-length: {}\r\n\r\n{good}",
+            host(&server),
+            good.len()
+        );
+        exchange(&server, &request).await.unwrap()
+    };
+    assert_eq!(ask("POST", "application/x-www-form-urlencoded; charset=utf-8").await.status, 200);
+    denied(&ask("POST", "application/json").await, 400, "invalid_request", 900_144);
+    denied(&ask("PUT", "application/x-www-form-urlencoded").await, 405, "invalid_request", 900_561);
+}
+
+#[tokio::test]
+async fn a_claims_challenge_is_for_this_bearer_and_says_from_when_on() {
+    let mut behaviour = Behaviour::immediate();
+    behaviour.rules = vec![Rule::on(Call::Organization, Fault::new(Kind::Claims)).times(1)];
+    let mut client = Client::start(behaviour).await;
+    for _ in 0..2 {
+        let reply = client.get("/beta/organization").await;
+        assert_eq!(reply.status, 401);
+        let header = reply.header("www-authenticate").unwrap();
+        assert!(header.contains(r#"error="insufficient_claims""#), "{header}");
+        let claims = header.split_once(r#"claims=""#).unwrap().1.trim_end_matches('"');
+        let claims: Value = serde_json::from_slice(&STANDARD.decode(claims).unwrap()).unwrap();
+        assert_eq!(claims["access_token"]["nbf"]["essential"], true);
+        assert!(claims["access_token"]["nbf"]["value"].as_str().unwrap().parse::<i64>().unwrap() > 0);
+    }
+    client.token = client.server.access_token(TENANT, APP);
+    assert_eq!(client.get("/beta/organization").await.status, 200);
 }

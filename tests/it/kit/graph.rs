@@ -31,16 +31,16 @@ impl Graph {
 
     /// One whose apps have this secret.
     pub(crate) fn with_secret(behaviour: Behaviour, secret: &str) -> Self {
-        Self::start(Options::new(behaviour), secret)
+        Self::start(Options { secret: secret.to_owned(), ..Options::new(behaviour) })
     }
 
     /// One whose choices follow from this seed.
     pub(crate) fn seeded(behaviour: Behaviour, seed: u64) -> Self {
-        Self::start(Options { seed, ..Options::new(behaviour) }, "simulated")
+        Self::start(Options { seed, ..Options::new(behaviour) })
     }
 
-    fn start(mut options: Options, secret: &str) -> Self {
-        secret.clone_into(&mut options.secret);
+    /// One with these options, the tenants and objects aside.
+    pub(crate) fn start(mut options: Options) -> Self {
         options.tenants = vec![
             Tenant { id: TENANT, domains: vec!["contoso.com".to_owned(), "contoso.onmicrosoft.com".to_owned()] },
             Tenant { id: OTHER, domains: vec!["fabrikam.com".to_owned()] },
@@ -51,6 +51,11 @@ impl Graph {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let server = runtime.block_on(Server::start(options)).unwrap();
         Self { server, _runtime: runtime }
+    }
+
+    /// The simulator itself, for what only a test of it can ask.
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
     }
 
     /// Where it is.
@@ -142,6 +147,9 @@ impl Graph {
     }
 }
 
+/// Where platforms give out tokens.
+const PLATFORMS: [&str; 4] = ["/metadata/identity/oauth2/token", "/msi/token", "/_github/token", "/_pipelines/oidc"];
+
 fn is_token(entry: &LogEntry) -> bool {
-    entry.path.ends_with("/oauth2/v2.0/token")
+    entry.path.contains("/oauth2/v2.0/") || PLATFORMS.contains(&entry.path.as_str())
 }

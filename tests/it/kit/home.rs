@@ -22,7 +22,9 @@ impl Home {
         let dir = tempfile::tempdir().unwrap();
         let home = Self { dir, variables: BTreeMap::new() };
         let (state, own) = (home.path("state"), home.path(""));
-        home.with("BULK_REVOKE_STATE_DIR", state.to_str().unwrap()).with("HOME", own.to_str().unwrap()).with("USER", "tester")
+        let home = home.with("BULK_REVOKE_STATE_DIR", state.to_str().unwrap()).with("HOME", own.to_str().unwrap());
+        // The machine that runs the tests is not asked for its identity.
+        home.with("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://127.0.0.1:1").with("USER", "tester")
     }
 
     /// One with the variables of an app in [`TENANT`] whose secret is the simulator's.
@@ -111,7 +113,7 @@ impl Home {
         command.args(arguments.split_whitespace()).current_dir(self.dir.path()).env_clear().envs(&self.variables);
         // Windows needs its own for sockets; elsewhere it is not set.
         for name in ["PATH", "SystemRoot"] {
-            command.envs(option(name).map(|value| (name, value)));
+            command.envs(option(name).filter(|_| !self.variables.contains_key(name)).map(|value| (name, value)));
         }
         command
     }

@@ -5,7 +5,9 @@ mod graph;
 mod home;
 mod left;
 mod process;
+mod proxy;
 mod stub;
+mod tls;
 
 use uuid::Uuid;
 
@@ -13,7 +15,9 @@ pub(crate) use graph::Graph;
 pub(crate) use home::Home;
 pub(crate) use left::{Left, Row};
 pub(crate) use process::Process;
+pub(crate) use proxy::Proxy;
 pub(crate) use stub::{Reply, Seen, Stub, action, answer, jwt, object};
+pub(crate) use tls::{Ca, Front, Welcome};
 
 /// The tenant of tests that need one.
 pub(crate) const TENANT: Uuid = Uuid::from_u128(0x7e);

@@ -140,6 +140,11 @@ impl Stub {
         Self::with(Shared { withholds_tokens: true, ..Shared::default() }, |_| Some(Reply::Hold))
     }
 
+    /// One that issues no tokens by itself: requests for them are answered like this as well.
+    pub(crate) fn signing_in(script: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::with(Shared { withholds_tokens: true, ..Shared::default() }, script)
+    }
+
     fn with(shared: Shared, reply: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
